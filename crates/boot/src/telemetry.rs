@@ -1,0 +1,179 @@
+//! Logs to standard error as text or JSON; traces over OTLP when an endpoint is set, and at no cost when none is.
+
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use crate::settings::{InvalidSetting, Validate};
+
+/// How long a stopping process waits for its last traces to be taken.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+
+/// The section `telemetry` of a service's settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// What goes to standard error.
+    pub log: LogSettings,
+    /// Base URL of an OTLP/HTTP collector such as `http://collector:4318`; no traces without it.
+    pub otlp_endpoint: Option<String>,
+    /// Share of the traces begun here that are recorded, 0.0 to 1.0. A caller's own decision is followed.
+    pub trace_ratio: f64,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            log: LogSettings::default(),
+            otlp_endpoint: None,
+            trace_ratio: 1.0,
+        }
+    }
+}
+
+/// What goes to standard error, and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives per module such as `info,millrace_kafka=debug`.
+    pub level: String,
+    /// One line of text or one JSON object per event.
+    pub format: LogFormat,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object per line.
+    Json,
+}
+
+impl Validate for TelemetrySettings {
+    fn validate(&self) -> Result<(), InvalidSetting> {
+        self.filter()?;
+        if !(0.0..=1.0).contains(&self.trace_ratio) {
+            let problem = format!("is {}; it must be between 0 and 1", self.trace_ratio);
+            return Err(InvalidSetting::new("telemetry.trace_ratio", problem));
+        }
+        let Some(endpoint) = &self.otlp_endpoint else {
+            return Ok(());
+        };
+        if endpoint.starts_with("http://") {
+            return Ok(());
+        }
+        let problem =
+            format!("is {endpoint:?}; it must be an http:// URL such as http://collector:4318");
+        Err(InvalidSetting::new("telemetry.otlp_endpoint", problem))
+    }
+}
+
+impl TelemetrySettings {
+    fn filter(&self) -> Result<EnvFilter, InvalidSetting> {
+        EnvFilter::builder()
+            .parse(&self.log.level)
+            .map_err(|error| {
+                let problem = format!(
+                    "is {:?} ({error}); write error, warn, info, debug or trace",
+                    self.log.level
+                );
+                InvalidSetting::new("telemetry.log.level", problem)
+            })
+    }
+}
+
+/// Keeps telemetry running; dropping it sends the last traces, waiting a few seconds at most.
+#[derive(Debug)]
+#[must_use = "dropping it ends the export of traces"]
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        let Some(traces) = self.traces.take() else {
+            return;
+        };
+        if let Err(error) = traces.shutdown_with_timeout(FLUSH_DEADLINE) {
+            tracing::warn!(%error, "the last traces were not delivered");
+        }
+    }
+}
+
+/// Why telemetry could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// A setting of the section is wrong.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    /// The exporter of traces could not be built.
+    #[error("cannot export traces to telemetry.otlp_endpoint")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// Another subscriber is there already.
+    #[error("telemetry is installed already in this process")]
+    InstalledTwice(#[from] tracing::subscriber::SetGlobalDefaultError),
+}
+
+/// Installs the subscriber of this process; `service` names it in traces.
+///
+/// # Errors
+/// A wrong setting, or a second call in one process.
+pub fn install(
+    settings: &TelemetrySettings,
+    service: &'static str,
+) -> Result<Telemetry, TelemetryError> {
+    settings.validate()?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let traces = trace_provider(settings, service)?;
+    let spans = traces
+        .as_ref()
+        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
+    let layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = match spans {
+        Some(spans) => vec![lines, spans.boxed()],
+        None => vec![lines],
+    };
+    let subscriber = Registry::default().with(layers).with(settings.filter()?);
+    tracing::subscriber::set_global_default(subscriber)?;
+    Ok(Telemetry { traces })
+}
+
+fn trace_provider(
+    settings: &TelemetrySettings,
+    service: &'static str,
+) -> Result<Option<SdkTracerProvider>, TelemetryError> {
+    let Some(endpoint) = &settings.otlp_endpoint else {
+        return Ok(None);
+    };
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .build()?;
+    let sampler = Sampler::TraceIdRatioBased(settings.trace_ratio);
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_sampler(Sampler::ParentBased(Box::new(sampler)))
+        .with_resource(Resource::builder().with_service_name(service).build())
+        .build();
+    Ok(Some(provider))
+}
