@@ -220,6 +220,3 @@ pub fn write_port_file(path: &Path, address: SocketAddr) -> io::Result<()> {
     writeln!(file, "{address}")?;
     std::fs::rename(&partial, path)
 }
-
-#[cfg(test)]
-mod tests;
