@@ -1,0 +1,109 @@
+//! A whole line of its own for one test: topics under a prefix that nobody else uses, and the services it starts.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{Process, binary_path};
+
+/// How long a test waits for records to come through before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Topics and settings that the services of one test share.
+pub struct Line {
+    brokers: String,
+    prefix: String,
+    dir: TempDir,
+}
+
+impl Line {
+    /// A line on the broker that `make test` started, with the topics of these models.
+    ///
+    /// # Panics
+    /// When no broker is named or the topics cannot be created.
+    pub fn new(models: &[&str], partitions: u32) -> Self {
+        let brokers = std::env::var("MILLRACE_KAFKA__BROKERS").unwrap_or_else(|_| {
+            panic!("no broker: run `make test`, or set MILLRACE_KAFKA__BROKERS to a broker's address")
+        });
+        Self::on(&brokers, models, partitions)
+    }
+
+    /// A line on a given broker.
+    ///
+    /// # Panics
+    /// When the topics cannot be created.
+    pub fn on(brokers: &str, models: &[&str], partitions: u32) -> Self {
+        let line = Self {
+            brokers: brokers.to_owned(),
+            prefix: format!("e2e-{}", uuid::Uuid::new_v4().simple()),
+            dir: TempDir::new().expect("a temporary folder can be made"),
+        };
+        let mut command = Command::new(binary_path("millrace"));
+        command.args(["topics", "apply", "--brokers", brokers, "--prefix", &line.prefix]);
+        command.args(["--partitions", &partitions.to_string()]);
+        for model in models {
+            command.args(["--model", model]);
+        }
+        let output = command.output().expect("the millrace tool runs");
+        assert!(output.status.success(), "topics apply: {}", String::from_utf8_lossy(&output.stderr));
+        line
+    }
+
+    /// Where its broker listens.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// A folder of this test alone.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The full name of one of its topics, for example `requests.digits`.
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+
+    /// Starts an infer process that serves the named models of a folder; `extra` is TOML at the root of its settings.
+    pub fn infer(&self, models: &Path, names: &[&str], extra: &str) -> Process {
+        self.infer_with_engines(models, names, extra, 1)
+    }
+
+    /// The same with several engines a model.
+    pub fn infer_with_engines(&self, models: &Path, names: &[&str], extra: &str, engines: usize) -> Process {
+        let mut settings = String::from(extra);
+        let library = project_path(".native/onnxruntime/libonnxruntime.so");
+        let _ = writeln!(settings, "\n{}", self.shared_settings("admin"));
+        let _ = writeln!(settings, "[models]\npath = {:?}\nnames = {names:?}", models.display().to_string());
+        let library = library.display().to_string();
+        let _ = writeln!(settings, "[engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1");
+        Process::start("millrace-infer", "admin.port_file", self.dir(), &settings)
+    }
+
+    /// Starts an ingest process; `extra` is TOML at the root of its settings.
+    pub fn ingest(&self, extra: &str) -> Process {
+        let settings = format!("{extra}\n{}", self.shared_settings("http"));
+        Process::start("millrace-ingest", "http.port_file", self.dir(), &settings)
+    }
+
+    /// Starts a sink process with these pipelines, in TOML.
+    pub fn sink(&self, pipelines: &str) -> Process {
+        let settings = format!("{}\n{pipelines}", self.shared_settings("admin"));
+        Process::start("millrace-sink", "admin.port_file", self.dir(), &settings)
+    }
+
+    fn shared_settings(&self, listener: &str) -> String {
+        format!(
+            "[kafka]\nbrokers = {:?}\n[topics]\nprefix = {:?}\n[{listener}]\nlisten = \"127.0.0.1:0\"",
+            self.brokers, self.prefix
+        )
+    }
+}
+
+/// A path inside the project.
+pub fn project_path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
+}

@@ -1,0 +1,140 @@
+//! A service as its users start it: a real process of the built binary, its log in a file, ended at the latest on drop.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::wait::wait_for;
+
+/// How long a process may take to bind its port, and to stop after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running service.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Starts `binary` (for example `millrace-infer`) with a settings file of this TOML text and waits until it has
+    /// written the address it listens on into the file that the setting `port_file_key` names.
+    ///
+    /// # Panics
+    /// When the binary is not built, or does not come up.
+    pub fn start(binary: &str, port_file_key: &str, dir: &Path, settings: &str) -> Self {
+        let number = fs::read_dir(dir).expect("the test's folder is readable").count();
+        let name = format!("{binary}-{number}");
+        let log = dir.join(format!("{name}.log"));
+        let port_file = dir.join(format!("{name}.port"));
+        let settings_file = dir.join(format!("{name}.toml"));
+        fs::write(&settings_file, settings).expect("the test's folder is writable");
+        let stderr = File::create(&log).expect("the test's folder is writable");
+        let stdout = stderr.try_clone().expect("a file handle can be cloned");
+        let child = Command::new(binary_path(binary))
+            .arg("--config")
+            .arg(&settings_file)
+            .arg("--set")
+            .arg(format!("{port_file_key}={}", port_file.display()))
+            // It would go before the file, and a test may have a broker of its own.
+            .env_remove("MILLRACE_KAFKA__BROKERS")
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{binary} does not start: {error}"));
+        let mut process = Self { name, child, log, address: ([127, 0, 0, 1], 0).into() };
+        process.address = wait_for(PATIENCE, &format!("{} to listen", process.name), || {
+            process.check_running();
+            fs::read_to_string(&port_file).ok()?.trim().parse().ok()
+        });
+        process
+    }
+
+    /// The address it answers HTTP on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://host:port` and the path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Waits until `/ready` answers 200.
+    pub fn wait_ready(&mut self) -> &mut Self {
+        let url = self.url("/ready");
+        wait_for(PATIENCE, &format!("{} to be ready", self.name), || {
+            self.check_running();
+            let answer = reqwest::blocking::get(&url).ok()?;
+            answer.status().is_success().then_some(())
+        });
+        self
+    }
+
+    /// The value of a metric, summed over its labels; 0 if it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = reqwest::blocking::get(self.url("/metrics"))
+            .and_then(reqwest::blocking::Response::text)
+            .unwrap_or_default();
+        text.lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Whether the process has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Ends it as the kernel's out-of-memory killer would: no warning, no clean-up.
+    pub fn kill_9(mut self) {
+        self.child.kill().expect("the process is ours to kill");
+        self.child.wait().expect("a killed process ends");
+    }
+
+    /// Asks it to stop (SIGTERM) and gives back how it ended.
+    pub fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &pid]).status().expect("kill(1) runs");
+        assert!(status.success(), "{} could not be signalled", self.name);
+        wait_for(PATIENCE, &format!("{} to stop", self.name), || {
+            self.child.try_wait().expect("our own child can be waited for")
+        })
+    }
+
+    fn check_running(&mut self) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            panic!("{} ended with {status}", self.name);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let tail: Vec<_> = log.lines().rev().take(40).collect();
+            println!("--- the end of the log of {}", self.name);
+            tail.into_iter().rev().for_each(|line| println!("{line}"));
+        }
+    }
+}
+
+/// A binary of this workspace, beside the folder of the running test binary.
+///
+/// # Panics
+/// When it is not built.
+pub fn binary_path(binary: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a process knows its own path");
+    let folder = test.parent().and_then(Path::parent).expect("test binaries lie in target/<profile>/deps");
+    let path = folder.join(binary);
+    assert!(path.exists(), "{} is not built: run `cargo build --workspace` or `make test`", path.display());
+    path
+}
