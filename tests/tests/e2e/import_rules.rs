@@ -1,0 +1,103 @@
+//! Imports run one way, and each library that shapes the design has one owner.
+
+use std::collections::BTreeMap;
+
+use cargo_metadata::MetadataCommand;
+use e2e::project_path;
+
+const LIBRARIES: [&str; 3] = ["millrace-wire", "millrace-kafka", "millrace-boot"];
+const SERVICES: [&str; 3] = ["millrace-ingest", "millrace-infer", "millrace-sink"];
+const TOOLS: [&str; 2] = ["millrace-cli", "millrace-load"];
+/// The end-to-end tests: only they may import a service, since they test them.
+const TESTS: &str = "e2e";
+
+/// Crates that only these packages may import, in code or in tests. A trailing `*` stands for any ending.
+const OWNERS: [(&str, &[&str]); 8] = [
+    ("rdkafka*", &["millrace-kafka"]),
+    ("apache-avro", &["millrace-wire"]),
+    // The reference that results are compared with is the bare engine.
+    ("ort*", &["millrace-infer", "millrace-load", TESTS]),
+    ("openvino*", &["millrace-infer"]),
+    ("tch", &["millrace-infer"]),
+    ("opentelemetry*", &["millrace-boot"]),
+    ("tracing-opentelemetry", &["millrace-boot"]),
+    ("config", &["millrace-boot"]),
+];
+
+#[test]
+fn imports_follow_the_rules() {
+    let broken: Vec<String> = workspace_imports()
+        .iter()
+        .flat_map(|(package, imports)| imports.iter().filter_map(|import| broken_rule(package, import)))
+        .collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_package_has_a_place_in_the_rules() {
+    let packages = workspace_imports();
+    assert!(packages.len() > LIBRARIES.len() + SERVICES.len());
+    for package in packages.keys() {
+        let known = [&LIBRARIES[..], &SERVICES, &TOOLS, &[TESTS]].concat();
+        assert!(known.contains(&package.as_str()), "{package} has no import rule");
+    }
+}
+
+#[test]
+fn forbidden_imports_are_found() {
+    let forbidden = [
+        ("millrace-wire", "millrace-kafka"),
+        ("millrace-boot", "millrace-wire"),
+        ("millrace-infer", "millrace-ingest"),
+        ("millrace-cli", "millrace-sink"),
+        ("millrace-load", "millrace-infer"),
+        ("millrace-boot", "e2e"),
+        ("millrace-sink", "rdkafka"),
+        ("millrace-sink", "rdkafka-sys"),
+        ("millrace-kafka", "apache-avro"),
+        ("millrace-ingest", "opentelemetry_sdk"),
+        ("millrace-infer", "config"),
+        ("e2e", "rdkafka"),
+    ];
+    for (package, import) in forbidden {
+        assert!(broken_rule(package, import).is_some(), "{package} -> {import} passed");
+    }
+    for (package, import) in [("e2e", "ort"), ("e2e", "millrace-infer"), ("millrace-cli", "millrace-wire")] {
+        assert_eq!(broken_rule(package, import), None);
+    }
+}
+
+/// A sentence when `package` must not import `import`.
+fn broken_rule(package: &str, import: &str) -> Option<String> {
+    let ours = import == TESTS || import.starts_with("millrace-");
+    let allowed = if ours {
+        package == TESTS || (!LIBRARIES.contains(&package) && LIBRARIES.contains(&import))
+    } else {
+        let rule = OWNERS.iter().find(|(pattern, _)| matches(pattern, import));
+        rule.is_none_or(|(_, owners)| owners.contains(&package))
+    };
+    (!allowed).then(|| format!("{package} must not import {import}; see the import rules in ARCHITECTURE.md"))
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => pattern == name,
+    }
+}
+
+/// The direct imports of each package of the workspace, those of its tests included.
+fn workspace_imports() -> BTreeMap<String, Vec<String>> {
+    let metadata = MetadataCommand::new()
+        .manifest_path(project_path("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo metadata reads the workspace");
+    let packages = metadata.packages.into_iter();
+    packages
+        .map(|package| {
+            let imports = package.dependencies.into_iter().map(|import| import.name);
+            (package.name.to_string(), imports.collect())
+        })
+        .collect()
+}
