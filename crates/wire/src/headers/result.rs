@@ -1,0 +1,111 @@
+//! Headers of a result or reply record.
+
+use std::fmt;
+
+use super::request::is_topic;
+use super::values::{Values, bad_value, push};
+use super::{
+    ARROW_STREAM, CONTENT_TYPE, ERROR, HeaderError, ID, MAX_ERROR_BYTES, MODEL, Pair, SOURCE,
+    STATUS, VERSION,
+};
+use crate::status::Status;
+
+/// What became of a request; the value is empty unless `status` is `OK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultHeaders {
+    /// The request's id, or its coordinates.
+    pub id: String,
+    /// The model that was asked.
+    pub model: String,
+    /// The version that answered; `None` where none was found.
+    pub version: Option<i64>,
+    /// The outcome.
+    pub status: Status,
+    /// Why there is no result: at most 512 bytes, no control characters.
+    pub error: Option<String>,
+    /// The request's coordinates.
+    pub source: Source,
+}
+
+/// The coordinates of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// The record's topic.
+    pub topic: String,
+    /// The record's partition, at least 0.
+    pub partition: i32,
+    /// The record's offset, at least 0.
+    pub offset: i64,
+}
+
+const NAMES: [&str; 7] = [ID, MODEL, VERSION, STATUS, ERROR, SOURCE, CONTENT_TYPE];
+
+impl ResultHeaders {
+    /// Reads the headers of a record; those that are not ours are ignored.
+    pub fn parse<'a>(
+        headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+    ) -> Result<Self, HeaderError> {
+        let values = Values::collect(NAMES, headers)?;
+        values.check_content_type()?;
+        let status = required(STATUS, values.utf8(STATUS)?)?;
+        let status = status.parse().map_err(|_| {
+            let expected = "the name of a gRPC status code";
+            bad_value(STATUS, expected, Some(status.as_bytes()))
+        })?;
+        let source = required(SOURCE, values.utf8(SOURCE)?)?;
+        let source = parse_source(source).ok_or_else(|| {
+            let expected = "topic/partition/offset";
+            bad_value(SOURCE, expected, Some(source.as_bytes()))
+        })?;
+        Ok(Self {
+            id: required(ID, values.text(ID)?)?,
+            model: required(MODEL, values.text(MODEL)?)?,
+            version: values.number(VERSION, "a number")?,
+            status,
+            error: values.utf8(ERROR)?.map(error_sentence),
+            source,
+        })
+    }
+
+    /// The headers to write; the content type is there if the value is.
+    pub fn to_pairs(&self) -> Vec<Pair> {
+        let mut pairs = Vec::with_capacity(NAMES.len());
+        let content_type = (self.status == Status::Ok).then_some(ARROW_STREAM);
+        push(&mut pairs, CONTENT_TYPE, content_type);
+        push(&mut pairs, ID, Some(&self.id));
+        push(&mut pairs, MODEL, Some(&self.model));
+        push(&mut pairs, VERSION, self.version);
+        push(&mut pairs, STATUS, Some(self.status.name()));
+        push(&mut pairs, ERROR, self.error.as_deref().map(error_sentence));
+        push(&mut pairs, SOURCE, Some(&self.source));
+        pairs
+    }
+}
+
+fn required<T>(name: &'static str, value: Option<T>) -> Result<T, HeaderError> {
+    value.ok_or(HeaderError::Missing { name })
+}
+
+/// Cut to the limit, with spaces for control characters: it may end in a log, a header or a page.
+fn error_sentence(text: &str) -> String {
+    let start = &text[..text.floor_char_boundary(MAX_ERROR_BYTES)];
+    start.replace(char::is_control, " ")
+}
+
+fn parse_source(text: &str) -> Option<Source> {
+    let (topic, rest) = text.split_once('/')?;
+    let (partition, offset) = rest.split_once('/')?;
+    let source = Source {
+        topic: topic.to_owned(),
+        partition: partition.parse().ok()?,
+        offset: offset.parse().ok()?,
+    };
+    let is_valid = is_topic(topic) && source.partition >= 0 && source.offset >= 0;
+    is_valid.then_some(source)
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
