@@ -1,1 +1,52 @@
-//! placeholder
+//! Kafka clients that keep the promises of the pipeline: a group consumer that
+//! commits only what is finished, a producer that never drops silently, a
+//! follower without a group, and the admin calls around them.
+//!
+//! This crate is the only user of rdkafka and knows nothing of tensors, Arrow
+//! or Avro: values are bytes here. Every client runs on threads of its own and
+//! never blocks an async runtime, except `Admin`, whose calls block.
+
+mod admin;
+mod budget;
+mod closing;
+mod cluster;
+mod committer;
+mod context;
+mod deliveries;
+mod error;
+mod failure;
+mod follower;
+mod following;
+mod group;
+mod guards;
+mod headers;
+mod intake;
+mod ledger;
+mod member;
+mod metrics;
+mod outbox;
+mod park;
+mod partitions;
+mod producer;
+mod quota;
+mod record;
+mod revocation;
+mod state;
+mod ticket;
+
+pub use admin::{Admin, BrokerAddress, ClusterDescription, PartitionLag, TopicOutcome, TopicSpec};
+pub use cluster::Cluster;
+pub use error::{Error, IntakeError};
+pub use failure::Failure;
+pub use follower::{FollowFrom, FollowPartitions, Follower, FollowerSettings};
+pub use group::{GroupConsumer, GroupSettings};
+pub use headers::Headers;
+pub use intake::{Intake, StartAt, TopicPartition};
+pub use metrics::Metrics;
+pub use producer::{
+    Compression, Delivered, DeliveryError, DeliveryResult, NotSent, Producer, ProducerSettings,
+    SendError,
+};
+pub use record::{OutRecord, Record};
+pub use state::State;
+pub use ticket::Ticket;

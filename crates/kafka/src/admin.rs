@@ -1,0 +1,401 @@
+//! Topics, offsets and lag: the calls around the data. They block; use them at
+//! start, in tools and in tests, not on an async worker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::closing;
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::error::Error;
+use crate::failure::{self, Failure};
+use crate::metrics::Metrics;
+use crate::park;
+
+/// How long a single request may take.
+const REQUEST: Duration = Duration::from_secs(10);
+
+/// A topic to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Name.
+    pub name: String,
+    /// Number of partitions, at least 1.
+    pub partitions: i32,
+    /// Replicas of each partition, at least 1.
+    pub replication: i32,
+    /// Topic configuration by Kafka's own names (`cleanup.policy`, …).
+    pub config: BTreeMap<String, String>,
+}
+
+/// What became of a topic that was to be created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicOutcome {
+    /// It was created.
+    Created,
+    /// It was there already and has not been changed.
+    Exists,
+}
+
+/// How far a group is behind in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLag {
+    /// Partition.
+    pub partition: i32,
+    /// Next offset that the group will read, `None` if it has committed
+    /// nothing.
+    pub committed: Option<i64>,
+    /// Offset of the earliest record.
+    pub start: i64,
+    /// Offset after the last record.
+    pub end: i64,
+    /// Records between `committed` (or `start`) and `end`.
+    pub lag: i64,
+}
+
+/// A broker of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerAddress {
+    /// Node id.
+    pub id: i32,
+    /// `host:port` as advertised.
+    pub address: String,
+}
+
+/// What the cluster says about itself. Kafka tells clients no version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterDescription {
+    /// Id of the cluster.
+    pub cluster_id: Option<String>,
+    /// Its brokers.
+    pub brokers: Vec<BrokerAddress>,
+    /// Version of the client library.
+    pub librdkafka: String,
+}
+
+/// Administration of one cluster.
+pub struct Admin {
+    cluster: Cluster,
+    client: AdminClient<Context>,
+}
+
+impl Admin {
+    /// Prepares a client; does not connect yet.
+    ///
+    /// # Errors
+    /// `OptionRefused`, `Settings`, `LibraryTooOld`.
+    pub fn connect(cluster: &Cluster) -> Result<Self, Error> {
+        let config = cluster.client_config(&[], &[])?;
+        let context = Context::new("admin", "", &Metrics::default());
+        let client = config
+            .create_with_context(context)
+            .map_err(|source| Error::Settings {
+                client: "admin",
+                source,
+            })?;
+        Ok(Self {
+            cluster: cluster.clone(),
+            client,
+        })
+    }
+
+    /// Waits until a broker answers.
+    ///
+    /// # Errors
+    /// `TimedOut`, or a fatal error such as refused credentials.
+    pub fn wait_for_broker(&self, deadline: Duration) -> Result<(), Error> {
+        let until = Instant::now() + deadline;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let attempt = left.min(Duration::from_secs(1));
+            match self.client.inner().fetch_metadata(None, attempt) {
+                Ok(metadata) if !metadata.brokers().is_empty() => return Ok(()),
+                Err(error) if failure::classify(&error) == Failure::Fatal => {
+                    return Err(self.error("waiting for a broker", error));
+                }
+                _ if left.is_zero() => {
+                    return Err(Error::TimedOut {
+                        what: format!("waiting for a broker at {}", self.cluster.brokers),
+                        waited: deadline,
+                    });
+                }
+                _ => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// Creates the topics that are not there yet and waits until the brokers
+    /// know them. One result per topic, in the order given.
+    ///
+    /// # Errors
+    /// The first topic that could not be created.
+    pub fn create_topics(
+        &self,
+        topics: &[TopicSpec],
+    ) -> Result<Vec<(String, TopicOutcome)>, Error> {
+        let new: Vec<NewTopic<'_>> = topics.iter().map(new_topic).collect();
+        let options = AdminOptions::new()
+            .operation_timeout(Some(REQUEST))
+            .request_timeout(Some(REQUEST));
+        let results = self.wait("creating topics", self.client.create_topics(&new, &options))?;
+        let mut outcomes = Vec::with_capacity(results.len());
+        for result in results {
+            outcomes.push(match result {
+                Ok(topic) => (topic, TopicOutcome::Created),
+                Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => (topic, TopicOutcome::Exists),
+                Err((topic, code)) => {
+                    let what = format!("creating topic {topic}");
+                    return Err(self.error(&what, KafkaError::AdminOp(code)));
+                }
+            });
+        }
+        for (topic, _) in &outcomes {
+            self.wait_for_topic(topic)?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Deletes topics; those that do not exist are passed over.
+    ///
+    /// # Errors
+    /// The first topic that could not be deleted.
+    pub fn delete_topics(&self, topics: &[&str]) -> Result<(), Error> {
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST));
+        let results = self.wait(
+            "deleting topics",
+            self.client.delete_topics(topics, &options),
+        )?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                Err((topic, code)) => {
+                    let what = format!("deleting topic {topic}");
+                    return Err(self.error(&what, KafkaError::AdminOp(code)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of all topics, internal ones left out.
+    ///
+    /// # Errors
+    /// `Kafka` when the broker does not answer.
+    pub fn topics(&self) -> Result<Vec<String>, Error> {
+        let metadata = self.metadata(None)?;
+        let names = metadata
+            .topics()
+            .iter()
+            .map(|topic| topic.name().to_owned());
+        Ok(names.filter(|name| !name.starts_with("__")).collect())
+    }
+
+    /// Number of partitions, `None` if the topic does not exist.
+    ///
+    /// # Errors
+    /// `Kafka` when the broker does not answer or refuses.
+    pub fn partition_count(&self, topic: &str) -> Result<Option<usize>, Error> {
+        // Asking for the topic by name would create it on brokers that create
+        // topics on demand.
+        let metadata = self.metadata(None)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        Ok(found
+            .map(|found| found.partitions().len())
+            .filter(|count| *count > 0))
+    }
+
+    /// The topic's `max.message.bytes`: records above it are refused by the
+    /// broker.
+    ///
+    /// # Errors
+    /// `NoTopic`, or `Kafka` when the broker does not answer or refuses.
+    pub fn max_message_bytes(&self, topic: &str) -> Result<usize, Error> {
+        let what = format!("reading the configuration of topic {topic}");
+        let specifiers = [ResourceSpecifier::Topic(topic)];
+        let options = AdminOptions::new().request_timeout(Some(REQUEST));
+        let results = self.wait(&what, self.client.describe_configs(&specifiers, &options))?;
+        let Some(result) = results.into_iter().next() else {
+            return Err(no_topic(topic));
+        };
+        let config = match result {
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition) => return Err(no_topic(topic)),
+            Err(code) => return Err(self.error(&what, KafkaError::AdminOp(code))),
+            Ok(config) => config,
+        };
+        let entry = config.get("max.message.bytes");
+        entry
+            .and_then(|entry| entry.value.as_deref()?.parse().ok())
+            .ok_or_else(|| self.error(&what, KafkaError::AdminOp(RDKafkaErrorCode::InvalidConfig)))
+    }
+
+    /// Offsets after the last record, by partition.
+    ///
+    /// # Errors
+    /// `NoTopic`, or `Kafka` when the broker does not answer or refuses.
+    pub fn end_offsets(&self, topic: &str) -> Result<BTreeMap<i32, i64>, Error> {
+        let watermarks = self.watermarks(topic)?;
+        Ok(watermarks
+            .into_iter()
+            .map(|(partition, (_, end))| (partition, end))
+            .collect())
+    }
+
+    /// Offsets that the group has committed, by partition; partitions without
+    /// one are left out.
+    ///
+    /// # Errors
+    /// `NoTopic`, or `Kafka` when the broker does not answer or refuses.
+    pub fn committed(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>, Error> {
+        let what = format!("reading the offsets of group {group}");
+        let count = self.existing_partitions(topic)?;
+        let mut list = TopicPartitionList::with_capacity(count);
+        for partition in 0..count {
+            list.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
+        }
+        let config = self
+            .cluster
+            .client_config(&[], &[("group.id", group.to_owned())])?;
+        let context = Context::new("admin", "", &Metrics::default());
+        // Never subscribes, so it never joins the group.
+        let consumer: BaseConsumer<Context> =
+            config
+                .create_with_context(context)
+                .map_err(|source| Error::Settings {
+                    client: "admin",
+                    source,
+                })?;
+        let answer = consumer.committed_offsets(list, REQUEST);
+        closing::drop_within(consumer, "admin", REQUEST);
+        let answer = answer.map_err(|source| self.error(&what, source))?;
+        let mut committed = BTreeMap::new();
+        for element in answer.elements() {
+            element
+                .error()
+                .map_err(|source| self.error(&what, source))?;
+            if let Offset::Offset(offset) = element.offset() {
+                committed.insert(element.partition(), offset);
+            }
+        }
+        Ok(committed)
+    }
+
+    /// How far the group is behind, by partition.
+    ///
+    /// # Errors
+    /// `NoTopic`, or `Kafka` when the broker does not answer or refuses.
+    pub fn lag(&self, group: &str, topic: &str) -> Result<Vec<PartitionLag>, Error> {
+        let committed = self.committed(group, topic)?;
+        let watermarks = self.watermarks(topic)?;
+        let lag = |(partition, (start, end)): (i32, (i64, i64))| {
+            let committed = committed.get(&partition).copied();
+            PartitionLag {
+                partition,
+                committed,
+                start,
+                end,
+                lag: (end - committed.unwrap_or(start).max(start)).max(0),
+            }
+        };
+        Ok(watermarks.into_iter().map(lag).collect())
+    }
+
+    /// The cluster's id and brokers.
+    ///
+    /// # Errors
+    /// `Kafka` when no broker answers.
+    pub fn describe(&self) -> Result<ClusterDescription, Error> {
+        let metadata = self.metadata(None)?;
+        let brokers = metadata.brokers().iter().map(|broker| BrokerAddress {
+            id: broker.id(),
+            address: format!("{}:{}", broker.host(), broker.port()),
+        });
+        Ok(ClusterDescription {
+            cluster_id: self.client.inner().fetch_cluster_id(REQUEST),
+            brokers: brokers.collect(),
+            librdkafka: rdkafka::util::get_rdkafka_version().1,
+        })
+    }
+
+    fn watermarks(&self, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>, Error> {
+        let what = format!("reading the end of topic {topic}");
+        let mut watermarks = BTreeMap::new();
+        for partition in 0..self.existing_partitions(topic)? {
+            let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+            let offsets = self
+                .client
+                .inner()
+                .fetch_watermarks(topic, partition, REQUEST)
+                .map_err(|source| self.error(&what, source))?;
+            watermarks.insert(partition, offsets);
+        }
+        Ok(watermarks)
+    }
+
+    fn existing_partitions(&self, topic: &str) -> Result<usize, Error> {
+        self.partition_count(topic)?.ok_or_else(|| no_topic(topic))
+    }
+
+    fn wait_for_topic(&self, topic: &str) -> Result<(), Error> {
+        let until = Instant::now() + REQUEST;
+        while self.partition_count(topic)?.is_none() {
+            if Instant::now() >= until {
+                return Err(Error::TimedOut {
+                    what: format!("waiting for the new topic {topic}"),
+                    waited: REQUEST,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Error> {
+        self.client
+            .inner()
+            .fetch_metadata(topic, REQUEST)
+            .map_err(|source| self.error("reading the cluster's metadata", source))
+    }
+
+    fn wait<T>(
+        &self,
+        what: &str,
+        request: impl Future<Output = Result<T, KafkaError>>,
+    ) -> Result<T, Error> {
+        let patience = REQUEST + Duration::from_secs(5);
+        match park::wait(request, Instant::now() + patience) {
+            Some(answer) => answer.map_err(|source| self.error(what, source)),
+            None => Err(Error::TimedOut {
+                what: what.to_owned(),
+                waited: patience,
+            }),
+        }
+    }
+
+    fn error(&self, what: &str, source: KafkaError) -> Error {
+        Error::kafka(format!("{what} at {}", self.cluster.brokers), source)
+    }
+}
+
+fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
+    let topic = NewTopic::new(
+        &spec.name,
+        spec.partitions,
+        TopicReplication::Fixed(spec.replication),
+    );
+    spec.config
+        .iter()
+        .fold(topic, |topic, (key, value)| topic.set(key, value))
+}
+
+fn no_topic(topic: &str) -> Error {
+    Error::NoTopic {
+        topic: topic.to_owned(),
+    }
+}
