@@ -1,0 +1,68 @@
+# Every task of the project. `make` alone lists them.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint audit bench fuzz models clean
+
+PYTHON_TESTS := tests/python schemas models load/models
+DENY := .native/cargo-deny/bin/cargo-deny
+DENY_VERSION := 0.20.2
+MODELS_VENV := .native/models-venv
+FUZZ_SECONDS ?= 60
+
+help: ## List the tasks
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: ## Install what the project needs: packages, Kafka, ONNX Runtime, Python (safe to repeat)
+	@scripts/setup
+
+build: setup ## Build all programs, optimised, into target/release
+	cargo build --release --workspace --bins
+
+demo: setup ## Start a broker and the services, and let ten digits be read (ARGS=…)
+	scripts/demo $(ARGS)
+
+# One broker for all tests. Incremental compilation only costs time where nothing is compiled twice.
+test: export CARGO_INCREMENTAL := 0
+test: setup lint ## Run everything that must pass: lints, build, Rust and Python tests on a real broker
+	cargo build --workspace --bins
+	scripts/with-broker $(MAKE) --no-print-directory _tests
+
+.PHONY: _tests _rust-tests _python-tests
+# Both run even when the first fails, so that one run tells everything.
+_tests:
+	failed=0; \
+	cargo test --workspace --no-fail-fast || failed=1; \
+	.venv/bin/python -m pytest -q -p no:cacheprovider --import-mode=importlib $(PYTHON_TESTS) || failed=1; \
+	exit $$failed
+
+lint: ## Check formatting and run clippy with warnings as errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+audit: $(DENY) ## Check licences, sources, duplicates and known vulnerabilities of all dependencies
+	$(DENY) check
+
+$(DENY):
+	@echo "audit: installing cargo-deny $(DENY_VERSION) (some minutes, once)" >&2
+	cargo install --quiet --locked --root .native/cargo-deny --version $(DENY_VERSION) cargo-deny
+
+bench: build ## Measure throughput and latency on a throw-away broker (ARGS=…)
+	scripts/with-broker cargo run --release -p millrace-load -- $(ARGS)
+
+fuzz: ## Fuzz every decoder of outside bytes (FUZZ_SECONDS=60 each; needs cargo-fuzz and a nightly toolchain)
+	cd fuzz && for target in $$(cargo +nightly fuzz list); do \
+	  cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+models: ## Make the committed models anew from their scripts
+	@test -d $(MODELS_VENV) || python3 -m venv $(MODELS_VENV)
+	@echo "models: installing the packages of models/requirements.txt" >&2
+	$(MODELS_VENV)/bin/pip install --quiet --requirement models/requirements.txt
+	for script in models/*.py load/models/*.py; do \
+	  case "$$script" in *test_*) ;; *) $(MODELS_VENV)/bin/python "$$script" ;; esac; \
+	done
+
+clean: ## Remove everything that was built or fetched
+	cargo clean
+	rm -rf .native .venv
