@@ -22,6 +22,10 @@ use crate::limits::Limits;
 use crate::tensor::{Tensor, TensorBuilder, TensorError, known};
 use body::ColumnData;
 use error::Fault;
+pub(crate) use schema::{
+    BFLOAT16_EXTENSION, EXTENSION_METADATA_KEY, EXTENSION_NAME_KEY, FIXED_SHAPE_EXTENSION,
+    VARIABLE_SHAPE_EXTENSION,
+};
 use schema::{Field, Schema};
 
 /// An Arrow record batch of one row or more, whose every buffer has been checked.
