@@ -7,6 +7,8 @@ SHELL := /usr/bin/env bash
 PYTHON_TESTS := tests/python schemas models load/models
 DENY := .native/cargo-deny/bin/cargo-deny
 DENY_VERSION := 0.20.2
+# The advisories come from a repository on the network; without it, leave them out and know that they are.
+AUDIT_CHECKS ?= advisories bans licenses sources
 MODELS_VENV := .native/models-venv
 FUZZ_SECONDS ?= 60
 
@@ -19,8 +21,9 @@ setup: ## Install what the project needs: packages, Kafka, ONNX Runtime, Python 
 build: setup ## Build all programs, optimised, into target/release
 	cargo build --release --workspace --bins
 
-demo: setup ## Start a broker and the services, and let ten digits be read (ARGS=…)
-	scripts/demo $(ARGS)
+demo: setup ## Start a broker and the services, and show the whole line at work (ARGS=--once to stop then)
+	cargo build --workspace --bins
+	.venv/bin/python scripts/demo $(ARGS)
 
 # One broker for all tests. Incremental compilation only costs time where nothing is compiled twice.
 test: export CARGO_INCREMENTAL := 0
@@ -41,7 +44,7 @@ lint: ## Check formatting and run clippy with warnings as errors
 	cargo clippy --workspace --all-targets -- -D warnings
 
 audit: $(DENY) ## Check licences, sources, duplicates and known vulnerabilities of all dependencies
-	$(DENY) check
+	$(DENY) check $(AUDIT_CHECKS)
 
 $(DENY):
 	@echo "audit: installing cargo-deny $(DENY_VERSION) (some minutes, once)" >&2
