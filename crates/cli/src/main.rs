@@ -1,2 +1,53 @@
-//! placeholder
-fn main() {}
+//! `millrace`: the operator's and newcomer's tool.
+
+mod connection;
+mod dead_letters;
+mod lag;
+mod models;
+mod output;
+mod topics;
+mod whole_topic;
+
+use clap::{Parser, Subcommand};
+
+use connection::ConnectionArgs;
+use output::Output;
+
+/// Looks after a Millrace line: its topics, models, dead letters and lag
+#[derive(Parser)]
+#[command(name = "millrace", version, max_term_width = 80)]
+struct Args {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// How to print answers
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create and list topics
+    #[command(subcommand)]
+    Topics(topics::Command),
+    /// See which models are served, and by whom
+    #[command(subcommand)]
+    Models(models::Command),
+    /// See records that could never succeed
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// See how far infer and sink are behind
+    Lag(lag::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let connection = args.connection.open()?;
+    match args.command {
+        Command::Topics(command) => topics::run(&command, &connection, args.output),
+        Command::Models(command) => models::run(&command, &connection, args.output),
+        Command::DeadLetters(command) => dead_letters::run(&command, &connection, args.output),
+        Command::Lag(command) => lag::run(&command, &connection, args.output),
+    }
+}

@@ -1,0 +1,122 @@
+//! Which cluster and which line: from flags, the environment and the settings file of any service.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use millrace_boot::{CommonArgs, InvalidSetting, Validate};
+use millrace_kafka::{Admin, Cluster};
+use serde::{Deserialize, Serialize};
+
+const BROKER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Flags that every command has.
+#[derive(clap::Args)]
+pub(crate) struct ConnectionArgs {
+    /// Kafka brokers, `host:port`, separated by commas [default: 127.0.0.1:9092]
+    #[arg(long, global = true, value_name = "BROKERS")]
+    brokers: Option<String>,
+    /// First part of all topic names [default: millrace]
+    #[arg(long, global = true, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// Settings file of any Millrace service; its kafka and topics sections are read
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Change one setting, such as kafka.options.security.protocol=ssl
+    #[arg(long, global = true, value_name = "KEY.PATH=VALUE")]
+    set: Vec<String>,
+}
+
+/// A line on a cluster whose broker has answered.
+pub(crate) struct Connection {
+    pub(crate) cluster: Cluster,
+    pub(crate) prefix: String,
+    pub(crate) admin: Admin,
+}
+
+/// The part of a service's settings that this tool reads; it leaves the rest to the service.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Settings {
+    kafka: Cluster,
+    topics: Topics,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default)]
+struct Topics {
+    prefix: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            prefix: "millrace".to_owned(),
+        }
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self) -> Result<(), InvalidSetting> {
+        if self.topics.prefix.is_empty() {
+            let problem = "is empty; topics are called <prefix>.requests.<model> and so on";
+            return Err(InvalidSetting::new("topics.prefix", problem));
+        }
+        Ok(())
+    }
+}
+
+impl ConnectionArgs {
+    /// Reads the settings and waits for a broker.
+    pub(crate) fn open(&self) -> anyhow::Result<Connection> {
+        let settings = self.settings()?;
+        let brokers = &settings.kafka.brokers;
+        let admin = Admin::connect(&settings.kafka)?;
+        admin.wait_for_broker(BROKER_DEADLINE).with_context(|| {
+            format!(
+                "no Kafka broker answers at {brokers}; start one, or name yours with --brokers or MILLRACE_KAFKA__BROKERS"
+            )
+        })?;
+        Ok(Connection {
+            cluster: settings.kafka,
+            prefix: settings.topics.prefix,
+            admin,
+        })
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let mut set = self.set.clone();
+        let flags = [
+            ("kafka.brokers", &self.brokers),
+            ("topics.prefix", &self.prefix),
+        ];
+        for (key, value) in flags {
+            set.extend(value.iter().map(|value| format!("{key}={value}")));
+        }
+        let args = CommonArgs {
+            config: self.config.clone(),
+            set,
+            check_config: false,
+        };
+        Ok(millrace_boot::load(&args)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_name_the_cluster_and_the_line() {
+        let args = ConnectionArgs {
+            brokers: Some("a:1,b:2".to_owned()),
+            prefix: Some("mill".to_owned()),
+            config: None,
+            set: vec!["kafka.client_id=me".to_owned()],
+        };
+        let settings = args.settings().unwrap();
+        assert_eq!(settings.kafka.brokers, "a:1,b:2");
+        assert_eq!(settings.kafka.client_id, "me");
+        assert_eq!(settings.topics.prefix, "mill");
+    }
+}

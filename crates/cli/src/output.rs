@@ -1,0 +1,99 @@
+//! Answers as a table for people, 80 columns wide, or as JSON for programs.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+const WIDTH: usize = 80;
+const LEAST_LAST_COLUMN: usize = 20;
+const GAP: usize = 2;
+
+/// How to print answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// A table, 80 columns wide; its last column is shortened
+    Text,
+    /// A JSON array, complete
+    Json,
+}
+
+/// One line of a table.
+pub(crate) trait Line: Serialize {
+    /// Headings of the columns.
+    const HEADINGS: &'static [&'static str];
+
+    /// One cell per heading.
+    fn cells(&self) -> Vec<String>;
+}
+
+/// Prints all lines to standard output; `nothing` is the sentence for a table without any.
+pub(crate) fn print<L: Line>(output: Output, lines: &[L], nothing: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match output {
+        Output::Json => {
+            serde_json::to_writer_pretty(&mut out, lines)?;
+            writeln!(out)?;
+        }
+        Output::Text if lines.is_empty() => writeln!(out, "{nothing}")?,
+        Output::Text => out.write_all(table(lines).as_bytes())?,
+    }
+    Ok(())
+}
+
+fn table<L: Line>(lines: &[L]) -> String {
+    let mut rows: Vec<Vec<String>> = vec![L::HEADINGS.iter().map(|&cell| cell.into()).collect()];
+    rows.extend(lines.iter().map(Line::cells));
+    let last = L::HEADINGS.len() - 1;
+    let widths: Vec<usize> = (0..last).map(|column| width(&rows, column)).collect();
+    let used: usize = widths.iter().map(|width| width + GAP).sum();
+    let room = WIDTH.saturating_sub(used).max(LEAST_LAST_COLUMN);
+    let mut text = String::new();
+    for row in &rows {
+        for (cell, &width) in row.iter().zip(&widths) {
+            text.push_str(&format!("{cell:width$}{:GAP$}", ""));
+        }
+        text.push_str(&shortened(&row[last], room));
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
+fn width(rows: &[Vec<String>], column: usize) -> usize {
+    let widths = rows.iter().map(|row| row[column].chars().count());
+    widths.max().unwrap_or(0)
+}
+
+fn shortened(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    text.chars().take(room - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Pair(&'static str, String);
+
+    impl Line for Pair {
+        const HEADINGS: &'static [&'static str] = &["NAME", "WHY"];
+
+        fn cells(&self) -> Vec<String> {
+            vec![self.0.to_owned(), self.1.clone()]
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_lines_end_at_80() {
+        let text = table(&[Pair("a", "b".to_owned()), Pair("longer", "é".repeat(200))]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "NAME    WHY");
+        assert_eq!(lines[1], "a       b");
+        assert_eq!(lines[2].chars().count(), 80);
+        assert!(lines[2].ends_with('…'));
+    }
+}
