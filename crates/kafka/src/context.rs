@@ -32,6 +32,7 @@ pub(crate) struct Context {
     metrics: Metrics,
     connected: AtomicBool,
     broker_down: AtomicBool,
+    last_reason: Mutex<String>,
     rebalances: Mutex<VecDeque<Rebalance>>,
 }
 
@@ -45,6 +46,7 @@ impl Context {
             metrics: metrics.clone(),
             connected: AtomicBool::new(false),
             broker_down: AtomicBool::new(false),
+            last_reason: Mutex::default(),
             rebalances: Mutex::default(),
         }
     }
@@ -65,6 +67,12 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         rebalances.pop_front()
+    }
+
+    /// librdkafka's own words about the last error that it reported.
+    pub(crate) fn last_reason(&self) -> String {
+        let reason = self.last_reason.lock();
+        reason.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts and logs an error that a client reported.
@@ -113,6 +121,12 @@ impl ClientContext for Context {
             }
             _ => {}
         }
+        let mut last = self
+            .last_reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        reason.clone_into(&mut last);
+        drop(last);
         self.report(&error, reason);
     }
 

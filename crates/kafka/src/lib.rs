@@ -7,6 +7,7 @@
 //! never blocks an async runtime, except `Admin`, whose calls block.
 
 mod admin;
+mod assigning;
 mod budget;
 mod closing;
 mod cluster;
@@ -18,12 +19,13 @@ mod failure;
 mod follower;
 mod following;
 mod group;
+mod group_metrics;
 mod guards;
 mod headers;
 mod intake;
 mod ledger;
 mod member;
-mod metrics;
+pub mod metrics;
 mod outbox;
 mod park;
 mod partitions;

@@ -1,28 +1,26 @@
 //! The polling thread of a group member. It owns everything; nothing here is
 //! called from elsewhere.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::budget::{Budget, Turn, Valve};
 use crate::closing;
-use crate::committer::Committer;
+use crate::committer::{Committer, Offsets};
 use crate::context::{Context, Rebalance};
 use crate::error::Error;
 use crate::failure::{self, Failure};
 use crate::group::{Control, GroupSettings};
-use crate::headers;
+use crate::group_metrics::GroupMetrics;
 use crate::intake::Intake;
-use crate::metrics::{Group, GroupEnd, GroupKind, Metrics};
-use crate::partitions::{Ends, Partitions};
+use crate::metrics::Metrics;
+use crate::partitions::Partitions;
 use crate::record::Record;
 use crate::revocation::Revocation;
 use crate::state::{self, State};
@@ -35,6 +33,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long to wait for records while something else may become possible: the
 /// budget may free up, a drain may finish.
 const BUSY_WAIT: Duration = Duration::from_millis(2);
+/// How long librdkafka's destructor may take.
+const DESTROY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Member<I> {
     pub(crate) settings: GroupSettings,
@@ -42,15 +42,18 @@ pub(crate) struct Member<I> {
     pub(crate) intake: I,
     pub(crate) partitions: Partitions,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) valve: Valve,
     pub(crate) committer: Committer,
     pub(crate) revocation: Option<Revocation>,
-    pub(crate) metrics: Metrics,
-    /// When the owner or a failure ends this member.
+    pub(crate) metrics: GroupMetrics,
+    /// Set once the owner or a failure ends this member.
     pub(crate) stop_at: Option<Instant>,
     /// Records that were open when a shutdown stopped waiting for them.
     pub(crate) unfinished: usize,
-    joined: bool,
+    /// Whether the group has answered with an assignment.
+    pub(crate) joined: bool,
+    valve: Valve,
+    /// A partition has more uncommitted records than it may.
+    crowded: bool,
     next_tick: Instant,
     next_commit: Instant,
 }
@@ -62,13 +65,262 @@ impl<I: Intake> Member<I> {
         intake: I,
         metrics: &Metrics,
     ) -> Result<Self, Error> {
-        todo!()
+        let consumer = Arc::new(consumer);
+        let now = Instant::now();
+        Ok(Self {
+            committer: Committer::start(Arc::clone(&consumer), &settings.group)?,
+            budget: Arc::new(Budget::new(
+                settings.max_in_flight_bytes,
+                settings.max_in_flight_records,
+            )),
+            metrics: GroupMetrics::new(&settings.group, metrics),
+            next_commit: now + settings.commit_interval,
+            next_tick: now + TICK,
+            partitions: Partitions::default(),
+            revocation: None,
+            stop_at: None,
+            unfinished: 0,
+            joined: false,
+            valve: Valve::default(),
+            crowded: false,
+            settings,
+            consumer,
+            intake,
+        })
     }
+
+    /// Works until told to stop or until it cannot go on, then gives up its
+    /// partitions as a rebalance would and leaves the group.
     pub(crate) fn run(
         mut self,
         control: &Control,
         states: &watch::Sender<State>,
     ) -> Result<(), Error> {
-        todo!()
+        let mut failure = None;
+        while failure.is_none() && control.stop_at().is_none() {
+            failure = self.step().err();
+            state::announce(states, self.state());
+        }
+        let drain = self.settings.drain_deadline;
+        let stop_at = control.stop_at();
+        self.stop_at = Some(stop_at.unwrap_or_else(|| Instant::now() + drain));
+        state::announce(
+            states,
+            failure.clone().map_or(State::Stopping, State::Failed),
+        );
+        let unfinished = self.close();
+        state::announce(states, State::Stopped);
+        match failure {
+            Some(error) => Err(error),
+            None if unfinished > 0 => Err(Error::Unfinished { count: unfinished }),
+            None => Ok(()),
+        }
+    }
+
+    fn step(&mut self) -> Result<(), Error> {
+        self.poll_records()?;
+        while let Some(change) = self.consumer.context().next_rebalance() {
+            match change {
+                Rebalance::Assign(list) => self.assign(&list)?,
+                Rebalance::Revoke(list) => self.begin_revocation(list),
+            }
+        }
+        self.take_commit_result()?;
+        self.advance_revocation()?;
+        let now = Instant::now();
+        if now >= self.next_commit {
+            self.next_commit = now + self.settings.commit_interval;
+            self.commit()?;
+        }
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.intake.tick();
+            self.publish(now);
+        }
+        self.turn_valve()
+    }
+
+    fn poll_records(&mut self) -> Result<(), Error> {
+        let consumer = Arc::clone(&self.consumer);
+        let mut wait = self.wait();
+        for _ in 0..BURST {
+            match consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => self.hand_over(&message)?,
+                Some(Err(error)) => self.judge(error)?,
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Duration {
+        let left = self.next_tick.saturating_duration_since(Instant::now());
+        if self.valve.is_closed() || self.revocation.is_some() || self.stop_at.is_some() {
+            left.min(BUSY_WAIT)
+        } else {
+            left.min(TICK)
+        }
+    }
+
+    /// Gives one record to the intake. Records of partitions that are not, or
+    /// not for much longer, ours are passed over: their next owner reads them.
+    fn hand_over(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Error> {
+        let Some(held) = self.partitions.find(message.topic(), message.partition()) else {
+            return Ok(());
+        };
+        if held.draining {
+            return Ok(());
+        }
+        let record = Record::copy_from(message, &held.assignment.partition.topic);
+        let bytes = record.size_bytes();
+        held.records.inc();
+        held.bytes.inc_by(bytes as u64);
+        let (ticket, waiting) = Ticket::issue(&held.assignment, record.offset, bytes);
+        self.crowded |= waiting > self.settings.max_waiting_records;
+        self.intake.record(record, ticket);
+        self.turn_valve()
+    }
+
+    /// Decides about an error of the client. Its context has logged it.
+    fn judge(&self, error: KafkaError) -> Result<(), Error> {
+        if self.stop_at.is_some() || failure::classify(&error) != Failure::Fatal {
+            return Ok(());
+        }
+        let reason = self.consumer.context().last_reason();
+        let what = format!("group {} cannot go on ({reason})", self.settings.group);
+        Err(Error::kafka(what, error))
+    }
+
+    fn turn_valve(&mut self) -> Result<(), Error> {
+        if self.crowded {
+            self.look_at_crowd()?;
+        }
+        let turned: KafkaResult<()> = match self.valve.turn(&self.budget, self.crowded) {
+            None => return Ok(()),
+            Some(Turn::Pause) => {
+                self.metrics.pauses.inc();
+                self.consumer.pause(&self.partitions.flowing())
+            }
+            Some(Turn::Resume) => self.consumer.resume(&self.partitions.flowing()),
+        };
+        if let Err(error) = turned {
+            warn!(group = %self.settings.group, %error, "pausing or resuming failed");
+        }
+        Ok(())
+    }
+
+    /// New partitions start flowing by themselves; not when reading is paused.
+    pub(crate) fn keep_valve_closed(&self) {
+        if self.valve.is_closed()
+            && let Err(error) = self.consumer.pause(&self.partitions.flowing())
+        {
+            warn!(group = %self.settings.group, %error, "pausing new partitions failed");
+        }
+    }
+
+    /// Reading on past a record that nobody will ever finish would only grow
+    /// the pile of records to be read again.
+    fn look_at_crowd(&mut self) -> Result<(), Error> {
+        let limit = self.settings.max_waiting_records;
+        if self.stop_at.is_none()
+            && let Some(error) = self.partitions.abandoned(limit)
+        {
+            return Err(error);
+        }
+        self.crowded = self.partitions.longest_wait() > limit / 2;
+        Ok(())
+    }
+
+    /// Begins to commit what is finished, unless a commit is under way.
+    pub(crate) fn commit(&mut self) -> Result<(), Error> {
+        let offsets = self.partitions.uncommitted();
+        if offsets.is_empty() || !self.committer.is_idle() {
+            return Ok(());
+        }
+        self.committer
+            .request(offsets)
+            .map_err(|source| self.commit_error(source))
+    }
+
+    fn take_commit_result(&mut self) -> Result<(), Error> {
+        let Some((offsets, result)) = self.committer.result() else {
+            return Ok(());
+        };
+        self.note_commit(&offsets, &result);
+        match result {
+            Err(error)
+                if self.stop_at.is_none() && failure::classify(&error) != Failure::Transient =>
+            {
+                Err(self.commit_error(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_commit(&mut self, offsets: &Offsets, result: &KafkaResult<()>) {
+        match result {
+            Ok(()) => {
+                self.metrics.count_commit("ok");
+                self.partitions.mark_committed(offsets);
+            }
+            Err(error) => {
+                let failure = failure::classify(error).name();
+                self.metrics.count_commit(failure);
+                warn!(group = %self.settings.group, failure, %error, "commit failed");
+            }
+        }
+    }
+
+    fn commit_error(&self, source: KafkaError) -> Error {
+        let what = format!("committing offsets of group {}", self.settings.group);
+        Error::kafka(what, source)
+    }
+
+    fn publish(&mut self, now: Instant) {
+        let oldest = self.partitions.oldest_unfinished(now);
+        self.metrics
+            .publish(&self.budget, self.partitions.len(), oldest);
+    }
+
+    fn state(&self) -> State {
+        let context = self.consumer.context();
+        if context.is_broker_down() {
+            State::BrokerDown
+        } else if self.joined {
+            State::Running {
+                partitions: self.partitions.len(),
+            }
+        } else {
+            State::Starting
+        }
+    }
+
+    /// Leaves the group: librdkafka answers with a revocation, which goes the
+    /// same way as one of a rebalance. Returns how many records were still
+    /// open when time was up.
+    fn close(mut self) -> usize {
+        let deadline = self.stop_at.unwrap_or_else(Instant::now);
+        let group = self.settings.group.clone();
+        match self.consumer.close_queue() {
+            Ok(()) => {
+                while !self.consumer.closed() && Instant::now() < deadline {
+                    if let Err(error) = self.step() {
+                        warn!(%group, %error, "while leaving the group");
+                    }
+                }
+            }
+            Err(error) => warn!(%group, %error, "cannot leave the group in order"),
+        }
+        self.let_go_of_all();
+        self.publish(Instant::now());
+        let patience = DESTROY.min(deadline.saturating_duration_since(Instant::now()));
+        let patience = patience.max(Duration::from_millis(200));
+        if !self.committer.stop(patience) {
+            warn!(%group, "the last commit was not answered");
+        }
+        info!(%group, unfinished = self.unfinished, "group consumer ended");
+        closing::drop_within(self.consumer, "group consumer", patience);
+        self.unfinished
     }
 }

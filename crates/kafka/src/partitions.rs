@@ -10,6 +10,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::budget::Budget;
+use crate::error::Error;
 use crate::intake::TopicPartition;
 use crate::ledger::Ledger;
 
@@ -177,6 +178,22 @@ impl Partitions {
             .iter()
             .map(|held| held.assignment.ledger().waiting());
         lengths.max().unwrap_or(0)
+    }
+
+    /// The error about a partition where more than `limit` records wait behind
+    /// one that was dropped without an outcome.
+    pub(crate) fn abandoned(&self, limit: usize) -> Option<Error> {
+        self.held.iter().find_map(|held| {
+            let ledger = held.assignment.ledger();
+            let partition = &held.assignment.partition;
+            let offset = ledger.stuck_at().filter(|_| ledger.waiting() > limit)?;
+            Some(Error::Abandoned {
+                topic: partition.topic.to_string(),
+                partition: partition.partition,
+                offset,
+                waiting: ledger.waiting() - 1,
+            })
+        })
     }
 
     /// Age of the oldest record that holds a commit back.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::headers::Headers;
+use rdkafka::message::{BorrowedMessage, Message};
+
+use crate::headers::{self, Headers};
 
 /// Bytes that a record costs us beyond its key, value and headers, so that
 /// many empty records cannot get past a byte budget.
@@ -29,6 +31,19 @@ pub struct Record {
 }
 
 impl Record {
+    /// The one copy out of librdkafka's buffers.
+    pub(crate) fn copy_from(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Self {
+        Self {
+            topic: Arc::clone(topic),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_unix_ms: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers::copy_from(message),
+        }
+    }
+
     /// Bytes that this record counts against a budget: key, value, headers and
     /// a fixed overhead.
     #[must_use]

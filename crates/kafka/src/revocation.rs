@@ -19,17 +19,10 @@ pub(crate) struct Revocation {
 pub(crate) enum Phase {
     /// Their records have until then to be finished.
     Draining(Instant),
-    /// Their finished prefixes have until then to be committed; whether the
-    /// commit has been requested.
-    Committing(Instant, Requested),
+    /// Their finished prefixes have until then to be committed.
+    Committing { until: Instant, attempts: u8 },
     /// Nothing: they may go.
     Done,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Requested {
-    No,
-    Yes,
 }
 
 /// When draining must end. Of the time that a stop allows, some is kept for

@@ -21,16 +21,20 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Enters a record of `bytes` at `offset` into its partition's ledger.
-    pub(crate) fn issue(assignment: &Arc<Assignment>, offset: i64, bytes: usize) -> Self {
+    /// Enters a record of `bytes` at `offset` into its partition's ledger; also
+    /// says how many records there are uncommitted now.
+    pub(crate) fn issue(assignment: &Arc<Assignment>, offset: i64, bytes: usize) -> (Self, usize) {
         assignment.budget.take(bytes);
-        let sequence = assignment.ledger().enter(offset);
-        Self {
+        let mut ledger = assignment.ledger();
+        let ticket = Self {
             assignment: Arc::clone(assignment),
-            sequence,
+            sequence: ledger.enter(offset),
             bytes,
             done: false,
-        }
+        };
+        let waiting = ledger.waiting();
+        drop(ledger);
+        (ticket, waiting)
     }
 
     /// The outcome of the record is durable.
@@ -111,8 +115,9 @@ mod tests {
     #[test]
     fn bytes_are_released_however_the_ticket_ends() {
         let assignment = assignment();
-        let first = Ticket::issue(&assignment, 0, 30);
-        let second = Ticket::issue(&assignment, 1, 40);
+        let (first, _) = Ticket::issue(&assignment, 0, 30);
+        let (second, waiting) = Ticket::issue(&assignment, 1, 40);
+        assert_eq!(waiting, 2);
         assert_eq!(assignment.budget.bytes(), 70);
         first.done();
         drop(second);
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn a_late_ticket_moves_no_offset() {
         let assignment = assignment();
-        let ticket = Ticket::issue(&assignment, 7, 1);
+        let (ticket, _) = Ticket::issue(&assignment, 7, 1);
         assignment.retire();
         assert!(!ticket.is_current());
         ticket.done();
@@ -138,7 +143,7 @@ mod tests {
     fn tickets_may_end_on_other_threads() {
         let assignment = assignment();
         let tickets: Vec<Ticket> = (0..100)
-            .map(|offset| Ticket::issue(&assignment, offset, 1))
+            .map(|offset| Ticket::issue(&assignment, offset, 1).0)
             .collect();
         std::thread::scope(|scope| {
             for ticket in tickets {

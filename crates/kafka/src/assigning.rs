@@ -1,0 +1,202 @@
+//! Taking partitions over, and giving them up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::{info, warn};
+
+use crate::error::{Error, IntakeError};
+use crate::intake::{Intake, StartAt, TopicPartition};
+use crate::member::Member;
+use crate::partitions::{self, Assignment};
+use crate::revocation::{self, Phase, Revocation};
+
+/// How long the last commit of given-up partitions may take when nobody has
+/// set a closer deadline.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
+/// How often it is tried.
+const LAST_COMMIT_ATTEMPTS: u8 = 3;
+
+impl<I: Intake> Member<I> {
+    /// Partitions were gained: asks the intake where to start and starts.
+    pub(crate) fn assign(&mut self, list: &TopicPartitionList) -> Result<(), Error> {
+        let gained = partitions::from_list(list);
+        self.joined = true;
+        self.metrics.count_rebalance("assigned");
+        info!(group = %self.settings.group, partitions = ?names(&gained), "partitions assigned");
+        let starts = match self.starts(&gained) {
+            Ok(starts) => starts,
+            Err(error) => {
+                // librdkafka waits for the assignment before it lets us leave
+                // the group; without a ledger, its records are passed over.
+                self.begin_fetching(list)?;
+                return Err(error);
+            }
+        };
+        for partition in &gained {
+            let assignment = Assignment::new(
+                partition.clone(),
+                Arc::clone(&self.budget),
+                self.metrics.ends.clone(),
+            );
+            let (records, bytes) = self.metrics.consumed(&partition.topic);
+            self.partitions.add(Arc::new(assignment), records, bytes);
+        }
+        let positions = partitions::to_list(&starts)
+            .map_err(|source| Error::kafka("setting start offsets", source))?;
+        self.begin_fetching(&positions)?;
+        self.keep_valve_closed();
+        Ok(())
+    }
+
+    fn starts(
+        &mut self,
+        gained: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Offset)>, Error> {
+        if gained.is_empty() || self.stop_at.is_some() {
+            let stored = |partition: &TopicPartition| (partition.clone(), Offset::Stored);
+            return Ok(gained.iter().map(stored).collect());
+        }
+        let starts = self.intake.assigned(gained).map_err(Error::Intake)?;
+        if starts.len() != gained.len() {
+            let sentence = format!("{} starts for {} partitions", starts.len(), gained.len());
+            return Err(Error::Intake(IntakeError::new(sentence)));
+        }
+        let position = |(partition, start): (&TopicPartition, StartAt)| {
+            let offset = match start {
+                StartAt::Committed => Offset::Stored,
+                StartAt::At(offset) => Offset::Offset(offset),
+            };
+            (partition.clone(), offset)
+        };
+        Ok(gained.iter().zip(starts).map(position).collect())
+    }
+
+    fn begin_fetching(&self, list: &TopicPartitionList) -> Result<(), Error> {
+        let assigned = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(list),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(list),
+        };
+        assigned.map_err(|source| Error::kafka("taking over partitions", source))
+    }
+
+    /// Partitions are to be given up. If another member owns them already,
+    /// nothing that we do about them counts any more.
+    pub(crate) fn begin_revocation(&mut self, list: TopicPartitionList) {
+        let given_up = partitions::from_list(&list);
+        let lost = self.consumer.assignment_lost();
+        let kind = if lost { "lost" } else { "revoked" };
+        self.metrics.count_rebalance(kind);
+        info!(group = %self.settings.group, kind, partitions = ?names(&given_up), "partitions to be given up");
+        self.partitions.drain(&given_up);
+        let phase = if lost {
+            Phase::Done
+        } else {
+            // A failed pause costs only records that are passed over.
+            let _: KafkaResult<()> = self.consumer.pause(&list);
+            if !given_up.is_empty() {
+                self.intake.revoking(&given_up);
+            }
+            let drain = self.settings.drain_deadline;
+            Phase::Draining(revocation::drain_until(Instant::now(), drain, self.stop_at))
+        };
+        self.revocation = Some(Revocation {
+            list,
+            partitions: given_up,
+            phase,
+        });
+    }
+
+    /// Takes the revocation under way as far as it goes without waiting.
+    pub(crate) fn advance_revocation(&mut self) -> Result<(), Error> {
+        while let Some(revocation) = self.revocation.take() {
+            let phase = self.next_phase(&revocation)?;
+            if phase == Phase::Done {
+                self.let_go(&revocation);
+                return Ok(());
+            }
+            let stands_still = phase == revocation.phase;
+            self.revocation = Some(Revocation {
+                phase,
+                ..revocation
+            });
+            if stands_still {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn next_phase(&mut self, revocation: &Revocation) -> Result<Phase, Error> {
+        let now = Instant::now();
+        match revocation.phase {
+            Phase::Done => Ok(Phase::Done),
+            Phase::Draining(until) => {
+                let open = self.partitions.open(&revocation.partitions);
+                if open > 0 && now < until {
+                    return Ok(revocation.phase);
+                }
+                if open > 0 {
+                    self.metrics.drain_timeouts.inc();
+                    warn!(group = %self.settings.group, open, "drain deadline passed with open records");
+                }
+                let until = self.stop_at.unwrap_or(now + LAST_COMMIT);
+                Ok(Phase::Committing { until, attempts: 0 })
+            }
+            Phase::Committing { until, attempts } => {
+                if !self.committer.is_idle() && now < until {
+                    return Ok(revocation.phase);
+                }
+                let uncommitted = !self.partitions.uncommitted().is_empty();
+                if !uncommitted || now >= until || attempts == LAST_COMMIT_ATTEMPTS {
+                    return Ok(Phase::Done);
+                }
+                self.commit()?;
+                Ok(Phase::Committing {
+                    until,
+                    attempts: attempts + 1,
+                })
+            }
+        }
+    }
+
+    fn let_go(&mut self, revocation: &Revocation) {
+        let given_up = &revocation.partitions;
+        if self.stop_at.is_some() {
+            self.unfinished += self.partitions.open(given_up);
+        }
+        self.partitions.remove(given_up);
+        if !given_up.is_empty() {
+            self.intake.revoked(given_up);
+        }
+        let unassigned = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_unassign(&revocation.list),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.unassign(),
+        };
+        if let Err(error) = unassigned {
+            warn!(group = %self.settings.group, %error, "giving up partitions failed");
+        }
+    }
+
+    /// The end of a shutdown that found no time, or no group, for more.
+    pub(crate) fn let_go_of_all(&mut self) {
+        let held: Vec<TopicPartition> = self
+            .partitions
+            .iter()
+            .map(|held| held.assignment.partition.clone())
+            .collect();
+        if held.is_empty() {
+            return;
+        }
+        self.unfinished += self.partitions.open(&held);
+        self.partitions.remove(&held);
+        self.intake.revoked(&held);
+    }
+}
+
+fn names(partitions: &[TopicPartition]) -> Vec<String> {
+    partitions.iter().map(ToString::to_string).collect()
+}
