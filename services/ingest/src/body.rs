@@ -1,0 +1,268 @@
+//! Reads a request body within its limits: size, pieces, time and the process's byte budget.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::body::{BodyStream, MessageBody};
+use actix_web::error::PayloadError;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::{Bytes, Payload};
+use tokio::time::{Instant, timeout_at};
+
+use crate::admission::{Full, Reservation};
+
+/// A body in more pieces than this, and than one per 160 bytes of the size
+/// limit, is an attack by chunks and not a slow network.
+const MIN_PIECES_LIMIT: usize = 1024;
+
+/// What bounds the reading of one body.
+#[derive(Debug, Clone)]
+pub(crate) struct BodyLimits {
+    pub(crate) max_bytes: usize,
+    /// The longest silence between two pieces.
+    pub(crate) max_silence: Duration,
+}
+
+/// Why a body was not read, or is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("request body is larger than the limit of {limit_bytes} bytes{}", Announced(.announced_bytes))]
+    TooLarge {
+        limit_bytes: usize,
+        announced_bytes: Option<u64>,
+    },
+    #[error("request body came in more than {limit} pieces")]
+    TooManyPieces { limit: usize },
+    #[error(
+        "request body did not arrive in time: {received_bytes} bytes, then nothing for too long"
+    )]
+    Stalled { received_bytes: usize },
+    #[error("request body is broken: {what}")]
+    Broken { what: &'static str },
+    #[error(transparent)]
+    Full(#[from] Full),
+    #[error("content type {given:?} is not supported: expected application/json in UTF-8")]
+    ContentType { given: String },
+    #[error("content encoding {given:?} is not supported: send the body uncompressed")]
+    ContentEncoding { given: String },
+    #[error("expectation {given:?} cannot be met: only 100-continue can")]
+    Expectation { given: String },
+}
+
+struct Announced<'a>(&'a Option<u64>);
+
+impl std::fmt::Display for Announced<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(size_bytes) => write!(f, ", Content-Length is {size_bytes}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses by its headers what cannot be a JSON body: another content type, a
+/// compressed one, an expectation nobody meets, a length over the limit.
+///
+/// No content type means JSON, and so does the form type that `curl -d` sends
+/// of itself: TensorFlow Serving never looks, and its users rely on that.
+///
+/// # Errors
+/// The [`BodyError`] that names the header.
+pub(crate) fn check_headers(headers: &HeaderMap, limits: &BodyLimits) -> Result<(), BodyError> {
+    if let Some(given) = other_than(headers, header::EXPECT, |it| it == "100-continue") {
+        return Err(BodyError::Expectation { given });
+    }
+    if let Some(given) = other_than(headers, header::CONTENT_ENCODING, |it| it == "identity") {
+        return Err(BodyError::ContentEncoding { given });
+    }
+    if let Some(given) = other_than(headers, header::CONTENT_TYPE, is_json) {
+        return Err(BodyError::ContentType { given });
+    }
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let announced_bytes = length.and_then(|text| text.trim().parse::<u64>().ok());
+    match announced_bytes {
+        Some(size) if usize::try_from(size).is_ok_and(|size| size <= limits.max_bytes) => Ok(()),
+        None => Ok(()),
+        Some(_) => Err(BodyError::TooLarge {
+            limit_bytes: limits.max_bytes,
+            announced_bytes,
+        }),
+    }
+}
+
+/// The given value of a header that is there and not as `accepts` wants it,
+/// in lower case and shortened; two headers of one name are never accepted.
+fn other_than(
+    headers: &HeaderMap,
+    name: header::HeaderName,
+    accepts: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let mut values = headers.get_all(name);
+    let first = values.next()?;
+    let text = String::from_utf8_lossy(first.as_bytes())
+        .trim()
+        .to_ascii_lowercase();
+    let second = values.next();
+    if second.is_none() && accepts(&text) {
+        return None;
+    }
+    let given = match second {
+        Some(second) => format!("{text}, {}", String::from_utf8_lossy(second.as_bytes())),
+        None => text,
+    };
+    Some(given.chars().take(64).collect())
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let known = matches!(
+        media_type,
+        "application/json" | "application/x-www-form-urlencoded" | ""
+    );
+    let utf8 = |charset: &str| matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii");
+    known && parts.all(|part| part.strip_prefix("charset=").is_none_or(utf8))
+}
+
+/// Reads the whole body, reserving its bytes as they arrive.
+///
+/// # Errors
+/// A [`BodyError`]: too large, too slow (also when `deadline` passes), broken,
+/// or over the process's budget.
+pub(crate) async fn read(
+    payload: Payload,
+    limits: &BodyLimits,
+    deadline: Instant,
+    reservation: &mut Reservation,
+) -> Result<Vec<u8>, BodyError> {
+    let mut stream = BodyStream::new(payload);
+    let mut body = Vec::new();
+    let max_pieces = MIN_PIECES_LIMIT.max(limits.max_bytes / 160);
+    for _ in 0..max_pieces {
+        let patience = deadline.min(Instant::now() + limits.max_silence);
+        let piece = match timeout_at(patience, next_piece(&mut stream)).await {
+            Err(_) => {
+                return Err(BodyError::Stalled {
+                    received_bytes: body.len(),
+                });
+            }
+            Ok(None) => return Ok(body),
+            Ok(Some(piece)) => piece?,
+        };
+        if piece.len() > limits.max_bytes - body.len() {
+            let limit_bytes = limits.max_bytes;
+            return Err(BodyError::TooLarge {
+                limit_bytes,
+                announced_bytes: None,
+            });
+        }
+        reservation.grow(piece.len())?;
+        body.extend_from_slice(&piece);
+    }
+    Err(BodyError::TooManyPieces { limit: max_pieces })
+}
+
+async fn next_piece(stream: &mut BodyStream<Payload>) -> Option<Result<Bytes, BodyError>> {
+    let piece = poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await?;
+    Some(piece.map_err(|error| BodyError::Broken {
+        what: what_broke(&error),
+    }))
+}
+
+/// In HTTP/1 without content decoding there are only two ways.
+fn what_broke(error: &PayloadError) -> &'static str {
+    match error {
+        PayloadError::EncodingCorrupted => "its chunks are malformed",
+        _ => "the connection ended before it was complete",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::HeaderValue;
+
+    const LIMITS: BodyLimits = BodyLimits {
+        max_bytes: 100,
+        max_silence: Duration::from_secs(1),
+    };
+
+    fn check(pairs: &[(header::HeaderName, &'static str)], refusal: Option<&str>) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name.clone(), HeaderValue::from_static(value));
+        }
+        let given = check_headers(&headers, &LIMITS)
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(given.as_deref(), refusal, "{pairs:?}");
+    }
+
+    #[test]
+    fn json_is_accepted_under_every_name_its_callers_use() {
+        check(&[], None);
+        for json in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/x-www-form-urlencoded",
+        ] {
+            check(&[(header::CONTENT_TYPE, json)], None);
+        }
+    }
+
+    #[test]
+    fn other_content_types_are_named_in_the_refusal() {
+        for other in [
+            "text/plain",
+            "application/json; charset=utf-16",
+            "application/jsonx",
+        ] {
+            let sentence = format!(
+                "content type {other:?} is not supported: expected application/json in UTF-8"
+            );
+            check(&[(header::CONTENT_TYPE, other)], Some(&sentence));
+        }
+        let two = [
+            (header::CONTENT_TYPE, "application/json"),
+            (header::CONTENT_TYPE, "application/json"),
+        ];
+        check(
+            &two,
+            Some(
+                "content type \"application/json, application/json\" is not supported: expected \
+                 application/json in UTF-8",
+            ),
+        );
+    }
+
+    #[test]
+    fn compressed_bodies_and_strange_expectations_are_refused() {
+        check(&[(header::CONTENT_ENCODING, "identity")], None);
+        check(
+            &[(header::CONTENT_ENCODING, "br, gzip")],
+            Some("content encoding \"br, gzip\" is not supported: send the body uncompressed"),
+        );
+        check(&[(header::EXPECT, "100-Continue")], None);
+        check(
+            &[(header::EXPECT, "bogus")],
+            Some("expectation \"bogus\" cannot be met: only 100-continue can"),
+        );
+    }
+
+    #[test]
+    fn an_announced_length_over_the_limit_is_refused_before_reading() {
+        check(&[(header::CONTENT_LENGTH, "100")], None);
+        let refusal = "request body is larger than the limit of 100 bytes, Content-Length is 101";
+        check(&[(header::CONTENT_LENGTH, "101")], Some(refusal));
+        let huge = "request body is larger than the limit of 100 bytes, Content-Length is \
+                    18446744073709551615";
+        check(
+            &[(header::CONTENT_LENGTH, "18446744073709551615")],
+            Some(huge),
+        );
+    }
+}

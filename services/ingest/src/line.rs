@@ -1,0 +1,161 @@
+//! The line to infer: one record out, one reply record back, within the deadline.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use millrace_kafka::{DeliveryError, Headers, OutRecord, Producer, Record, SendError};
+use millrace_wire::headers::{ReplyTo, RequestHeaders};
+use tokio::time::{Instant, timeout_at};
+
+use crate::pending::{Outcome, Pending, RequestId};
+use crate::trace_context::TraceContext;
+
+/// Why no reply came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LineError {
+    #[error("ingest is not ready: its place on the replies topic is not known yet")]
+    NotReady,
+    #[error("too many request bytes wait for the broker; it is slow or cannot be reached")]
+    Busy,
+    #[error(
+        "request needs a record of {size_bytes} bytes, larger than the limit of {limit_bytes} bytes"
+    )]
+    TooLarge {
+        size_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("request {id} did not reach the broker: {error}")]
+    Undelivered { id: RequestId, error: DeliveryError },
+    #[error("request {id} did not reach the broker within {} ms", .waited.as_millis())]
+    NotSent { id: RequestId, waited: Duration },
+    #[error("request {id} could not be sent: {error}")]
+    Refused { id: RequestId, error: SendError },
+    #[error(
+        "request {id} was not answered within {} ms; its result may still reach the results topic",
+        .waited.as_millis()
+    )]
+    TimedOut { id: RequestId, waited: Duration },
+    #[error("ingest is stopping")]
+    Stopping,
+}
+
+/// What is asked of a model.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) id: RequestId,
+    /// The model's request topic.
+    pub(crate) topic: Arc<str>,
+    /// The version, where the caller asked for one.
+    pub(crate) version: Option<i64>,
+    /// One Arrow record.
+    pub(crate) payload: Vec<u8>,
+    pub(crate) trace: TraceContext,
+    /// When nobody waits any more, on this process's clock and on everybody's.
+    pub(crate) deadline: Instant,
+    pub(crate) deadline_unix_ms: u64,
+}
+
+/// Sends questions and waits for their replies; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Line {
+    producer: Producer,
+    pending: Pending,
+    /// Where replies come back; set once that place is read.
+    reply_to: Arc<OnceLock<ReplyTo>>,
+}
+
+impl Line {
+    pub(crate) fn new(producer: Producer, pending: Pending) -> Self {
+        Self {
+            producer,
+            pending,
+            reply_to: Arc::default(),
+        }
+    }
+
+    /// From now on replies to this place reach [`Pending`].
+    pub(crate) fn open(&self, reply_to: ReplyTo) {
+        // It is the same place every time: a process reads one partition all its life.
+        let _ = self.reply_to.set(reply_to);
+    }
+
+    /// Sends a question and waits for its reply record, which may be an error.
+    /// When the returned future is dropped, the wait is over.
+    ///
+    /// # Errors
+    /// [`LineError`]; none of them says that the model has not run.
+    pub(crate) async fn ask(&self, question: Question) -> Result<Record, LineError> {
+        let began = Instant::now();
+        let (id, deadline) = (question.id, question.deadline);
+        let reply_to = self.reply_to.get().ok_or(LineError::NotReady)?;
+        let mut waiter = self.pending.enter(id);
+        let delivered = Arc::new(AtomicBool::new(false));
+        self.send(question, reply_to, &delivered)?;
+        match timeout_at(deadline, &mut waiter.outcome).await {
+            Ok(Ok(Outcome::Reply(record))) => Ok(record),
+            Ok(Ok(Outcome::Undelivered(error))) => Err(LineError::Undelivered { id, error }),
+            Ok(Ok(Outcome::Stopping) | Err(_)) => Err(LineError::Stopping),
+            Err(_) => {
+                let waited = began.elapsed();
+                match delivered.load(Ordering::Acquire) {
+                    true => Err(LineError::TimedOut { id, waited }),
+                    false => Err(LineError::NotSent { id, waited }),
+                }
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        question: Question,
+        reply_to: &ReplyTo,
+        delivered: &Arc<AtomicBool>,
+    ) -> Result<(), LineError> {
+        let id = question.id;
+        let (pending, delivered) = (self.pending.clone(), Arc::clone(delivered));
+        let on_delivery = move |outcome: Result<_, DeliveryError>| match outcome {
+            Ok(_) => delivered.store(true, Ordering::Release),
+            Err(error) => pending.undelivered(id, error),
+        };
+        let record = record_of(question, reply_to);
+        let sent = self.producer.send(record, on_delivery);
+        sent.map_err(|not_sent| match not_sent.reason {
+            SendError::Busy => LineError::Busy,
+            SendError::TooLarge {
+                size_bytes,
+                limit_bytes,
+            } => LineError::TooLarge {
+                size_bytes,
+                limit_bytes,
+            },
+            SendError::Stopping => LineError::Stopping,
+            error @ (SendError::Refused { .. } | SendError::Fatal(_)) => {
+                LineError::Refused { id, error }
+            }
+        })
+    }
+}
+
+fn record_of(question: Question, reply_to: &ReplyTo) -> OutRecord {
+    let headers = RequestHeaders {
+        id: Some(question.id.to_string()),
+        reply_to: Some(reply_to.clone()),
+        deadline_unix_ms: Some(question.deadline_unix_ms),
+        version: question.version,
+        traceparent: question.trace.traceparent,
+        tracestate: question.trace.tracestate,
+        ..RequestHeaders::default()
+    };
+    let mut pairs = Headers::new();
+    for (name, value) in headers.to_pairs() {
+        pairs.push(name, Some(value));
+    }
+    OutRecord {
+        topic: question.topic,
+        partition: None,
+        key: None,
+        value: Some(question.payload),
+        headers: pairs,
+    }
+}

@@ -1,0 +1,121 @@
+//! Around every request: its id, its place in the metrics, and JSON for answers made elsewhere.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest, web};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::Instant;
+
+use crate::error::{Error, X_REQUEST_ID};
+use crate::pending::RequestId;
+use crate::state::State;
+
+/// A longer id of a caller is not repeated.
+const MAX_CALLERS_ID_BYTES: usize = 128;
+
+/// What is known of a request from its head on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) id: RequestId,
+    pub(crate) at: Instant,
+}
+
+impl Seen {
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let seen = request.extensions().get::<Self>().copied();
+        seen.expect("the middleware around every route puts it there")
+    }
+}
+
+/// The middleware around all routes.
+pub(crate) async fn observe(
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let seen = Seen {
+        id: state.pending.new_id(),
+        at: Instant::now(),
+    };
+    request.extensions_mut().insert(seen);
+    let name = name_of(&request, seen.id);
+    let route = route_of(request.path());
+    let _in_flight = Counted::new(&state.metrics.in_flight);
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if let Some(error) = in_our_words(&response) {
+        response = response.error_response(error);
+    }
+    if let Some(error) = refusal(&response) {
+        state.metrics.rejected(error.reason());
+        let status = response.status().as_u16();
+        tracing::debug!(route, status, id = %seen.id, caller_id = ?name, %error, "refused");
+    }
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static(X_REQUEST_ID), name);
+    state
+        .metrics
+        .answered(route, response.status().as_u16(), seen.at.elapsed());
+    Ok(response)
+}
+
+/// The caller's own id of the request, or ours if there is none that can be repeated.
+fn name_of(request: &ServiceRequest, id: RequestId) -> HeaderValue {
+    let given = request.headers().get(X_REQUEST_ID);
+    let visible = |value: &&HeaderValue| {
+        let bytes = value.as_bytes();
+        (1..=MAX_CALLERS_ID_BYTES).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+    };
+    match given.filter(visible) {
+        Some(given) => given.clone(),
+        None => HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits are visible"),
+    }
+}
+
+/// Few values, whatever the path: the label of metrics.
+fn route_of(path: &str) -> &'static str {
+    match path {
+        "/predict" => "/predict",
+        "/live" => "/live",
+        "/ready" => "/ready",
+        "/metrics" => "/metrics",
+        _ if !path.starts_with("/v1/models") => "other",
+        _ if path.ends_with(":predict") => "/v1/models:predict",
+        _ if path.ends_with("/metadata") => "/v1/models/metadata",
+        _ => "/v1/models",
+    }
+}
+
+/// Answers that routes outside this crate make without a sentence.
+fn in_our_words(response: &ServiceResponse) -> Option<Error> {
+    let foreign = response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && !response.headers().contains_key(header::ALLOW);
+    let method = || response.request().method().to_string();
+    foreign.then(|| Error::MethodNotAllowed {
+        method: method(),
+        allow: "GET",
+    })
+}
+
+fn refusal(response: &ServiceResponse) -> Option<&Error> {
+    response.response().error()?.as_error::<Error>()
+}
+
+/// Counts one for as long as it lives, also when a caller hangs up.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

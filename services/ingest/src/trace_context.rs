@@ -1,0 +1,144 @@
+//! W3C trace context of a caller: passed on when well-formed, dropped when not.
+
+use actix_web::http::header::HeaderMap;
+use millrace_boot::trace;
+use tracing::Span;
+
+/// A longer `tracestate` is dropped, as the W3C recommendation allows.
+const MAX_TRACESTATE_BYTES: usize = 512;
+
+/// The trace headers that travel on with a request's record.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TraceContext {
+    pub(crate) traceparent: Option<String>,
+    pub(crate) tracestate: Option<String>,
+    /// Whether a header was there but not well-formed, and therefore dropped.
+    pub(crate) dropped: bool,
+}
+
+impl TraceContext {
+    /// Reads `traceparent` and `tracestate`; a state without a valid parent
+    /// means nothing and is dropped too.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut context = Self::default();
+        let mut parents = headers.get_all("traceparent");
+        if let Some(parent) = parents.next() {
+            match parent.to_str() {
+                Ok(text) if parents.next().is_none() && is_traceparent(text) => {
+                    context.traceparent = Some(text.to_owned());
+                }
+                _ => context.dropped = true,
+            }
+        }
+        if let Some(state) = headers.get("tracestate") {
+            match state.to_str() {
+                Ok(text) if context.traceparent.is_some() && text.len() <= MAX_TRACESTATE_BYTES => {
+                    context.tracestate = Some(text.to_owned());
+                }
+                _ => context.dropped = true,
+            }
+        }
+        context
+    }
+
+    /// Makes a span part of the caller's trace, where traces are collected.
+    pub(crate) fn join(&self, span: &Span) {
+        if let Some(traceparent) = self.traceparent.clone() {
+            let tracestate = self.tracestate.clone();
+            trace::TraceContext {
+                traceparent,
+                tracestate,
+            }
+            .adopt(span);
+        }
+    }
+
+    /// The place of `span`, for the next process; the caller's own place where
+    /// no traces are collected.
+    pub(crate) fn continued(self, span: &Span) -> Self {
+        match trace::TraceContext::of(span) {
+            Some(place) => Self {
+                traceparent: Some(place.traceparent),
+                tracestate: place.tracestate,
+                dropped: self.dropped,
+            },
+            None => self,
+        }
+    }
+}
+
+/// `version-traceid-parentid-flags`, lower-case hexadecimal, ids not all zero.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace, parent, flags] = parts[..] else {
+        return false;
+    };
+    is_hex(version, 2)
+        && version != "ff"
+        && is_hex(trace, 32)
+        && is_hex(parent, 16)
+        && is_hex(flags, 2)
+        && trace.bytes().any(|byte| byte != b'0')
+        && parent.bytes().any(|byte| byte != b'0')
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn of(pairs: &[(&'static str, &str)]) -> TraceContext {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        TraceContext::of(&headers)
+    }
+
+    #[test]
+    fn a_well_formed_context_travels_on() {
+        let context = of(&[("traceparent", GOOD), ("tracestate", "vendor=1")]);
+        assert_eq!(context.traceparent.as_deref(), Some(GOOD));
+        assert_eq!(context.tracestate.as_deref(), Some("vendor=1"));
+        assert!(!context.dropped);
+    }
+
+    #[test]
+    fn a_malformed_parent_is_dropped_with_its_state() {
+        let zero_trace = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
+        for bad in ["", "00", "x", &GOOD.to_uppercase(), zero_trace, &GOOD[..54]] {
+            let context = of(&[("traceparent", bad), ("tracestate", "vendor=1")]);
+            assert_eq!(context.traceparent, None, "{bad}");
+            assert_eq!(context.tracestate, None, "{bad}");
+            assert!(context.dropped, "{bad}");
+        }
+    }
+
+    #[test]
+    fn two_parents_are_no_parent() {
+        assert_eq!(
+            of(&[("traceparent", GOOD), ("traceparent", GOOD)]).traceparent,
+            None
+        );
+    }
+
+    #[test]
+    fn a_huge_state_is_dropped_and_the_parent_kept() {
+        let context = of(&[("traceparent", GOOD), ("tracestate", &"a".repeat(65_536))]);
+        assert_eq!(context.traceparent.as_deref(), Some(GOOD));
+        assert_eq!(context.tracestate, None);
+        assert!(context.dropped);
+    }
+}

@@ -1,0 +1,342 @@
+//! Every bad body is refused with its status and a sentence, and the next good
+//! request is answered as if nothing had been. Numbers are rows of the
+//! project's list of bad inputs.
+
+use std::time::Instant;
+
+use super::client::{Answer, post};
+use super::scene::{Scene, shared};
+
+const M: &str = "/v1/models/m:predict";
+
+/// `m` takes `x: FP32[-1,4]`.
+#[track_caller]
+fn check(scene: &Scene, path: &str, body: impl AsRef<[u8]>, status: u16, fragment: &str) {
+    let before = scene.requests_seen();
+    post(scene.address, path, body).check_refusal(status, fragment);
+    assert_eq!(
+        scene.requests_seen(),
+        before,
+        "a refused request reached Kafka"
+    );
+    scene.check_alive();
+}
+
+/// The refusal itself is what matters here, not its words.
+#[track_caller]
+fn check_refused(scene: &Scene, path: &str, body: impl AsRef<[u8]>) {
+    check(scene, path, body, 400, "");
+}
+
+fn x(values: &str) -> String {
+    format!("{{\"instances\": [{values}]}}")
+}
+
+#[test]
+fn a_body_that_is_no_request_is_refused() {
+    let scene = shared();
+    // H01, H02
+    check(scene, M, "", 400, "empty");
+    for body in [" \n", "null", "[]", "\"x\"", "1"] {
+        check_refused(scene, M, body);
+    }
+    // H03, H04
+    check(scene, M, "{}", 400, "Missing 'inputs' or 'instances' key");
+    check(
+        scene,
+        M,
+        r#"{"instances": [[1,2,3,4]], "inputs": [[1,2,3,4]]}"#,
+        400,
+        "only one of",
+    );
+}
+
+#[test]
+fn instances_that_are_no_list_of_rows_are_refused() {
+    let scene = shared();
+    // H05, H06
+    check(scene, M, r#"{"instances": []}"#, 400, "instances");
+    for value in ["{}", "\"abc\"", "5", "null"] {
+        check(
+            scene,
+            M,
+            format!("{{\"instances\": {value}}}"),
+            400,
+            "instances",
+        );
+    }
+}
+
+#[test]
+fn a_wrong_shape_is_refused_with_the_input_named() {
+    let scene = shared();
+    // H07 to H10
+    for rows in [
+        "[1,2,3,4],[1,2,3]",
+        "[1,2,3,4],5",
+        "[1,2,3]",
+        "[[1,2,3,4]]",
+        "1,2,3,4",
+        "[]",
+    ] {
+        check(scene, M, x(rows), 400, "x");
+    }
+}
+
+#[test]
+fn a_wrong_type_is_refused() {
+    let scene = shared();
+    // H11, H12, H43
+    for element in ["\"2\"", "true", "null", "{}", "{\"b64\": \"AAAA\"}"] {
+        check(scene, M, x(&format!("[1,{element},3,4]")), 400, "x");
+    }
+    // H13, H14, H17
+    for element in [
+        "1.5",
+        "2147483648",
+        "-2147483649",
+        "1e2",
+        "100.0",
+        "NaN",
+        "\"1\"",
+    ] {
+        check(
+            scene,
+            "/v1/models/i:predict",
+            x(&format!("[1,{element}]")),
+            400,
+            "i",
+        );
+    }
+    for element in ["256", "-1"] {
+        check(
+            scene,
+            "/v1/models/u8:predict",
+            x(&format!("[1,{element}]")),
+            400,
+            "u8",
+        );
+    }
+    // H15
+    check(
+        scene,
+        "/v1/models/i64:predict",
+        x("9223372036854775808"),
+        400,
+        "i64",
+    );
+}
+
+#[test]
+fn numbers_outside_of_json_are_refused() {
+    let scene = shared();
+    // H19, H22, H24, H25
+    for number in [
+        "1e400",
+        "-1e400",
+        "nan",
+        "inf",
+        "+Infinity",
+        "\"NaN\"",
+        "01",
+        "+1",
+        ".5",
+        "1.",
+        "0x10",
+        "1_000",
+        "1e",
+        "--1",
+    ] {
+        check_refused(scene, M, x(&format!("[1,{number},3,4]")));
+    }
+    check_refused(scene, M, x(&format!("[1,{},3,4]", "1".repeat(200_000))));
+    check_refused(scene, M, x(&format!("[1,0.{}1,3,4]", "0".repeat(100_000))));
+}
+
+#[test]
+fn numbers_that_tensorflow_serving_takes_are_taken() {
+    let scene = shared();
+    // H16
+    let answer = post(
+        scene.address,
+        "/v1/models/i64:predict",
+        x("9007199254740993"),
+    );
+    assert_eq!(answer.json()["predictions"][0], 9_007_199_254_740_993_i64);
+    // H18, H20, H21, H23
+    let answer = post(scene.address, M, x("[NaN, Infinity, -Infinity, 1e39]"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let text: String = answer.text().split_whitespace().collect();
+    assert!(text.contains("NaN,Infinity,-Infinity,Infinity"), "{text}");
+    let answer = post(scene.address, M, x("[-0.0, 1e-400, 1, 2]"));
+    assert!(answer.text().contains("-0.0"), "{}", answer.text());
+}
+
+#[test]
+fn text_that_is_not_json_is_refused() {
+    let scene = shared();
+    let good = x("[1,2,3,4]");
+    // H27
+    check_refused(scene, M, format!("{good}x"));
+    check_refused(scene, M, format!("{good}{good}"));
+    // H28
+    for end in 0..good.len() {
+        post(scene.address, M, &good[..end]).check_refusal(400, "");
+    }
+    // H29, H30
+    for body in [
+        r#"{"instances": [[1,2,3,4]]} // no"#,
+        r"{'instances': [[1,2,3,4]]}",
+        r#"{"instances": [[1,2,3,4]],}"#,
+        r#"{"instances": [[1,2,3,4,]]}"#,
+        r"{instances: [[1,2,3,4]]}",
+        "\u{feff}{\"instances\": [[1,2,3,4]]}",
+    ] {
+        check_refused(scene, M, body);
+    }
+    // H32
+    check_refused(scene, M, format!("\0{good}"));
+}
+
+#[test]
+fn text_that_is_not_utf8_is_refused() {
+    let scene = shared();
+    // H31
+    let utf16: Vec<u8> = x("[1,2,3,4]")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    check_refused(scene, M, utf16);
+    for bytes in [&b"\xe9"[..], b"\xc0\x80", b"\xe2\x82"] {
+        let body = [b"{\"instances\": [\"", bytes, b"\"]}"].concat();
+        check_refused(scene, "/v1/models/s:predict", body);
+    }
+    // H33
+    for escape in [r"\ud800", r"\udc00\ud800", r"\u00zz"] {
+        check_refused(scene, "/v1/models/s:predict", x(&format!("\"{escape}\"")));
+    }
+    // H34
+    let answer = post(scene.address, "/v1/models/s:predict", x(r#""a\u0000b""#));
+    assert_eq!(
+        answer.json()["predictions"][0],
+        "a\u{0}b",
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn nesting_of_any_depth_is_refused_at_once() {
+    let scene = shared();
+    // H35
+    for depth in [1_000, 10_000, 100_000, 1_000_000] {
+        for open in ["[", "{\"a\":"] {
+            let body = x(&open.repeat(depth));
+            check(scene, M, &body, 400, "");
+            let body = format!("{{\"ignored\": {}", open.repeat(depth));
+            let began = Instant::now();
+            check(scene, M, &body, 400, "");
+            assert!(began.elapsed().as_secs() < 5, "{depth}");
+        }
+    }
+}
+
+#[test]
+fn keys_that_are_twice_unknown_or_missing_are_refused_or_ignored_as_documented() {
+    let scene = shared();
+    // H36
+    check_refused(
+        scene,
+        M,
+        r#"{"instances": [[1,2,3,4]], "instances": [[1,2,3,4]]}"#,
+    );
+    check_refused(
+        scene,
+        M,
+        r#"{"instances": [{"x": [1,2,3,4], "x": [1,2,3,4]}]}"#,
+    );
+    // H37
+    let answer = post(
+        scene.address,
+        M,
+        r#"{"other": {"a": [1]}, "instances": [[1,2,3,4]]}"#,
+    );
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // H39, H40
+    let two = "/v1/models/m2:predict";
+    check(scene, two, r#"{"instances": [{"a": 1}]}"#, 400, "b");
+    check(
+        scene,
+        two,
+        r#"{"instances": [{"a": 1, "b": 2, "c": 3}]}"#,
+        400,
+        "c",
+    );
+    check(scene, two, r#"{"instances": [{"A": 1, "b": 2}]}"#, 400, "a");
+    check(scene, two, r#"{"instances": [1]}"#, 400, "");
+    check(scene, two, r#"{"inputs": {"a": [1, 2]}}"#, 400, "b");
+    check(
+        scene,
+        two,
+        r#"{"inputs": {"a": [1, 2], "b": [1]}}"#,
+        400,
+        "",
+    );
+    // H45
+    let mut many = String::from("{");
+    for key in 0..1_000_000 {
+        many.push_str(&format!("\"k{key}\":0,"));
+    }
+    many.truncate(10_000_000);
+    check(scene, M, many, 400, "");
+}
+
+#[test]
+fn a_signature_name_is_the_only_one_there_is() {
+    let scene = shared();
+    // H38
+    let with_name =
+        |name: &str| format!("{{\"signature_name\": {name}, \"instances\": [[1,2,3,4]]}}");
+    let answer = post(scene.address, M, with_name("\"serving_default\""));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    check(
+        scene,
+        M,
+        with_name("5"),
+        400,
+        "'signature_name' key must be a string value",
+    );
+    for name in ["\"\"", "\"other\""] {
+        check(scene, M, with_name(name), 400, "not found in signature def");
+    }
+    check_refused(scene, M, with_name(&format!("\"{}\"", "n".repeat(1 << 20))));
+}
+
+#[test]
+fn base64_is_checked() {
+    let scene = shared();
+    // H41
+    for value in [
+        "{\"b64\": \"***\"}",
+        "{\"b64\": 5}",
+        "{\"b64\": \"YQ==\", \"x\": 1}",
+    ] {
+        check_refused(scene, "/v1/models/s:predict", x(value));
+    }
+    let answer = post(
+        scene.address,
+        "/v1/models/s:predict",
+        x("{\"b64\": \"YQ==\"}"),
+    );
+    assert_eq!(answer.json()["predictions"][0], "a", "{}", answer.text());
+}
+
+#[test]
+fn a_bomb_of_elements_is_refused_within_the_memory_of_its_body() {
+    let scene = shared();
+    // H44, within the body limit of the scene
+    let body = x(&"[],".repeat(3_000_000));
+    let answer: Answer = post(scene.address, M, body);
+    assert!(matches!(answer.status, 400 | 413), "{}", answer.text());
+    scene.check_alive();
+}

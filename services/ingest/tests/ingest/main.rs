@@ -1,0 +1,10 @@
+//! Ingest through its doors: real HTTP in front, a real broker behind, and a
+//! thread that plays infer.
+
+mod client;
+mod json_bodies;
+mod predictions;
+mod protocol;
+mod scene;
+mod stopping;
+mod trouble;

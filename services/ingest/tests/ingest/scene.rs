@@ -1,0 +1,327 @@
+//! A stage for one or many tests: topics of their own on the real broker, a
+//! real ingest on a free port, and a thread that plays infer.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use millrace_boot::Shutdown;
+use millrace_ingest::{App, Settings};
+use millrace_kafka::{
+    Admin, Cluster, Follower, FollowerSettings, Headers, Metrics, OutRecord, Producer,
+    ProducerSettings, Record, TopicSpec,
+};
+use millrace_wire::Status;
+use millrace_wire::avro::{ModelDescriptor, ModelState, TensorDescription};
+use millrace_wire::headers::{RequestHeaders, ResultHeaders, Source};
+
+use super::client::{Answer, get, post};
+
+/// The body limit of every scene.
+pub(crate) const BODY_LIMIT: usize = 10 << 20;
+/// How long a silent caller is waited for in every scene.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long anything may take that should be quick.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Input name, type and shape of each model of the shared scene.
+const MODELS: [(&str, &[(&str, &str, &[i64])]); 6] = [
+    ("m", &[("x", "FP32", &[-1, 4])]),
+    ("m2", &[("a", "FP32", &[-1]), ("b", "INT32", &[-1])]),
+    ("i", &[("i", "INT32", &[-1, 2])]),
+    ("i64", &[("i64", "INT64", &[-1])]),
+    ("u8", &[("u8", "UINT8", &[-1, 2])]),
+    ("s", &[("s", "STRING", &[-1])]),
+];
+
+/// The scene for tests that change nothing: all models of the list above.
+pub(crate) fn shared() -> &'static Scene {
+    static SHARED: LazyLock<Scene> = LazyLock::new(|| {
+        let scene = Scene::start(|_| {});
+        for (model, inputs) in MODELS {
+            scene.serve(&descriptor(model, inputs), echo);
+        }
+        scene.wait_ready();
+        scene.wait_answer("/v1/models/s", |answer| answer.status == 200);
+        scene
+    });
+    &SHARED
+}
+
+/// A running ingest with topics of its own.
+pub(crate) struct Scene {
+    pub(crate) address: SocketAddr,
+    pub(crate) prefix: String,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) producer: Producer,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Scene {
+    /// Starts ingest with settings changed by the test, and no model.
+    pub(crate) fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let prefix = format!("ingest-{:016x}", rand::random::<u64>());
+        create_topics(&prefix);
+        Self::start_at(prefix, change)
+    }
+
+    /// The same with a prefix whose topics are the test's business.
+    pub(crate) fn start_at(prefix: String, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
+            kafka: cluster(),
+            ..Settings::default()
+        };
+        settings.topics.prefix.clone_from(&prefix);
+        settings.http.listen = "127.0.0.1:0".to_owned();
+        settings.http.workers = 2;
+        settings.http.read_timeout = READ_TIMEOUT;
+        settings.limits.body_bytes = BODY_LIMIT;
+        change(&mut settings);
+        let app = App::build(settings).unwrap();
+        let address = app.address();
+        let shutdown = Shutdown::by_hand();
+        let stop = shutdown.clone();
+        let run = move || actix_web::rt::System::new().block_on(app.run_until_stopped(stop));
+        let producer = ProducerSettings {
+            cluster: cluster(),
+            ..ProducerSettings::default()
+        };
+        Self {
+            address,
+            prefix,
+            shutdown,
+            producer: Producer::start(&producer, &Metrics::default()).unwrap(),
+            thread: Some(std::thread::spawn(run)),
+            seen: Arc::default(),
+        }
+    }
+
+    /// Plays an infer that serves a model: publishes its descriptor and
+    /// answers its requests with the records that `reply` makes of them.
+    pub(crate) fn serve(
+        &self,
+        descriptor: &ModelDescriptor,
+        reply: impl Fn(&Asked) -> Vec<OutRecord> + Send + 'static,
+    ) {
+        let topic = format!("{}.requests.{}", self.prefix, descriptor.model);
+        create(&[topic_spec(&topic, "delete")]);
+        let (producer, seen) = (self.producer.clone(), Arc::clone(&self.seen));
+        let on_record = move |record: Record| {
+            seen.fetch_add(1, Ordering::SeqCst);
+            for answer in reply(&Asked::of(record)) {
+                producer.send(answer, |_| {}).unwrap();
+            }
+        };
+        let follow = FollowerSettings::whole_topic(cluster(), topic);
+        let follower = Follower::start(follow, on_record, &Metrics::default()).unwrap();
+        follower.wait_caught_up(PATIENCE).unwrap();
+        // It plays until the process of the tests ends.
+        std::mem::forget(follower);
+        self.publish(descriptor);
+    }
+
+    /// Writes a descriptor to the models topic.
+    pub(crate) fn publish(&self, descriptor: &ModelDescriptor) {
+        self.publish_raw(&descriptor.key(), Some(descriptor.encode().unwrap()));
+    }
+
+    /// Writes anything to the models topic.
+    pub(crate) fn publish_raw(&self, key: &str, value: Option<Vec<u8>>) {
+        let record = OutRecord {
+            topic: format!("{}.models", self.prefix).into(),
+            partition: None,
+            key: Some(key.as_bytes().to_vec()),
+            value,
+            headers: Headers::new(),
+        };
+        self.producer
+            .send(record, |outcome| drop(outcome.unwrap()))
+            .unwrap();
+    }
+
+    /// Requests that the played infers have received.
+    pub(crate) fn requests_seen(&self) -> usize {
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    /// A good request is answered right.
+    #[track_caller]
+    pub(crate) fn check_alive(&self) {
+        let answer = post(
+            self.address,
+            "/v1/models/m:predict",
+            r#"{"instances": [[1,2,3,4]]}"#,
+        );
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(
+            answer.json(),
+            serde_json::json!({"predictions": [[1.0, 2.0, 3.0, 4.0]]})
+        );
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_ready(&self) {
+        self.wait_answer("/ready", |answer| answer.status == 200);
+    }
+
+    /// Asks again and again until the answer is as it should be.
+    #[track_caller]
+    pub(crate) fn wait_answer(&self, path: &str, is_right: impl Fn(&Answer) -> bool) -> Answer {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let answer = get(self.address, path);
+            if is_right(&answer) {
+                return answer;
+            }
+            assert!(
+                Instant::now() < until,
+                "{path} still answers {}",
+                answer.text()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The value of a metric line that begins with `name`; 0 where there is none.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = get(self.address, "/metrics").text();
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.map_or(0.0, |line| {
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        })
+    }
+
+    /// Stops ingest and waits until it has ended.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        self.shutdown.trigger();
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+/// A request record as the played infer reads it.
+pub(crate) struct Asked {
+    pub(crate) record: Record,
+    pub(crate) headers: RequestHeaders,
+}
+
+impl Asked {
+    fn of(record: Record) -> Self {
+        let headers = RequestHeaders::parse(record.headers.iter()).unwrap();
+        Self { record, headers }
+    }
+
+    /// A reply record to this request.
+    pub(crate) fn reply(
+        &self,
+        status: Status,
+        error: Option<&str>,
+        value: Option<Vec<u8>>,
+    ) -> OutRecord {
+        let id = self.headers.id.clone().unwrap();
+        let result = ResultHeaders {
+            id: id.clone(),
+            model: "m".to_owned(),
+            version: Some(1),
+            status,
+            error: error.map(str::to_owned),
+            source: Source {
+                topic: self.record.topic.to_string(),
+                partition: self.record.partition,
+                offset: self.record.offset,
+            },
+        };
+        let mut headers = Headers::new();
+        for (name, value) in result.to_pairs() {
+            headers.push(name, Some(value));
+        }
+        let reply_to = self.headers.reply_to.clone().unwrap();
+        OutRecord {
+            topic: reply_to.topic.into(),
+            partition: Some(reply_to.partition),
+            key: Some(id.into_bytes()),
+            value,
+            headers,
+        }
+    }
+}
+
+/// Answers with the inputs as outputs.
+pub(crate) fn echo(asked: &Asked) -> Vec<OutRecord> {
+    vec![asked.reply(Status::Ok, None, asked.record.value.clone())]
+}
+
+/// An available version 1 whose lease outlives every test.
+pub(crate) fn descriptor(model: &str, inputs: &[(&str, &str, &[i64])]) -> ModelDescriptor {
+    let tensor = |(name, dtype, shape): &(&str, &str, &[i64])| TensorDescription {
+        name: (*name).to_owned(),
+        dtype: (*dtype).to_owned(),
+        shape: shape.to_vec(),
+    };
+    let tensors: Vec<_> = inputs.iter().map(tensor).collect();
+    ModelDescriptor {
+        model: model.to_owned(),
+        version: 1,
+        replica: "played".to_owned(),
+        state: ModelState::Available,
+        reason: String::new(),
+        labels: vec!["stable".to_owned()],
+        engine: "played".to_owned(),
+        weights_sha256: String::new(),
+        inputs: tensors.clone(),
+        outputs: tensors,
+        max_batch_rows: 32,
+        backlog_records: 0,
+        lease_until_unix_ms: unix_ms() + 3_600_000,
+    }
+}
+
+/// The model `m`: `x: FP32[-1,4]`.
+pub(crate) fn model_m() -> ModelDescriptor {
+    descriptor("m", MODELS[0].1)
+}
+
+pub(crate) fn unix_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+/// The broker that the tests run against.
+pub(crate) fn cluster() -> Cluster {
+    let brokers = std::env::var("MILLRACE_KAFKA__BROKERS").unwrap_or_else(|_| {
+        panic!("MILLRACE_KAFKA__BROKERS is not set: these tests need a Kafka broker, such as 127.0.0.1:9092")
+    });
+    Cluster::at(brokers)
+}
+
+pub(crate) fn create_topics(prefix: &str) {
+    create(&[
+        topic_spec(&format!("{prefix}.replies"), "delete"),
+        topic_spec(&format!("{prefix}.models"), "compact"),
+    ]);
+}
+
+fn topic_spec(name: &str, cleanup: &str) -> TopicSpec {
+    let config = [
+        ("cleanup.policy", cleanup),
+        ("max.message.bytes", "16777216"),
+    ];
+    TopicSpec {
+        name: name.to_owned(),
+        partitions: 2,
+        replication: 1,
+        config: config
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    }
+}
+
+fn create(topics: &[TopicSpec]) {
+    let admin = Admin::connect(&cluster()).unwrap();
+    admin.wait_for_broker(PATIENCE).unwrap();
+    admin.create_topics(topics).unwrap();
+}
