@@ -9,7 +9,7 @@ use flatbuffers::Vector;
 use super::Column;
 use super::bytes::{Lists, Offsets, Width, read_i32};
 use super::error::Fault;
-use super::frame::Frames;
+use super::frame::BatchFrame;
 use super::rows::{self, RowShape};
 use super::schema::{Field, Leaf, Level, Schema, Shapes};
 use crate::dtype::DType;
@@ -38,21 +38,23 @@ pub(super) enum LeafData {
 /// Checks the batch and returns its rows and columns.
 pub(super) fn check(
     schema: &Schema,
-    payload: &[u8],
-    frames: &Frames<'_>,
+    frame: &BatchFrame<'_>,
     limits: &Limits,
 ) -> Result<(usize, Vec<Column>), Fault> {
-    let batch = &frames.batch;
+    let (batch, payload) = (&frame.header, frame.payload);
     if batch.compression().is_some() {
         return Err(Fault::unsupported("compressed records are not supported"));
     }
-    if batch.variadicBufferCounts().is_some_and(|counts| !counts.is_empty()) {
+    if batch
+        .variadicBufferCounts()
+        .is_some_and(|counts| !counts.is_empty())
+    {
         return Err(Fault::unsupported("view types are not supported"));
     }
     let rows = check_rows(batch.length(), limits)?;
     let mut reader = BodyReader {
         payload,
-        body: frames.body.clone(),
+        body: frame.body.clone(),
         nodes: Parts::new("field nodes", batch.nodes().unwrap_or_default()),
         buffers: Parts::new("buffers", batch.buffers().unwrap_or_default()),
         body_used: 0,

@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::tensor::{Tensor, TensorBuilder, TensorError, known};
 use body::ColumnData;
 use error::Fault;
+use frame::Frames;
 pub(crate) use schema::{
     BFLOAT16_EXTENSION, EXTENSION_METADATA_KEY, EXTENSION_NAME_KEY, FIXED_SHAPE_EXTENSION,
     VARIABLE_SHAPE_EXTENSION,
@@ -73,9 +74,10 @@ impl Decoder {
     }
 
     fn check(&mut self, payload: &[u8]) -> Result<(usize, Vec<Column>), Fault> {
-        let frames = frame::split(payload, &self.limits)?;
-        let schema = self.schema(frames.schema)?;
-        body::check(&schema, payload, &frames, &self.limits)
+        let limits = self.limits.clone();
+        let mut frames = Frames::new(payload, &limits)?;
+        let schema = self.schema(frames.schema()?)?;
+        body::check(&schema, &frames.batch()?, &limits)
     }
 
     fn schema(&mut self, metadata: &[u8]) -> Result<Arc<Schema>, Fault> {

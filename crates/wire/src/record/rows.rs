@@ -73,7 +73,10 @@ pub(super) fn is_ragged(column: &Column, payload: &[u8], row: usize) -> bool {
             && items.len() > 1
         {
             let first = offsets.span(payload, items.start..items.start + 1).len();
-            if items.into_iter().any(|item| offsets.span(payload, item..item + 1).len() != first) {
+            if items
+                .into_iter()
+                .any(|item| offsets.span(payload, item..item + 1).len() != first)
+            {
                 return true;
             }
         }

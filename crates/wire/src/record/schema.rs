@@ -265,7 +265,10 @@ impl ColumnParser<'_> {
     }
 
     fn leaf(&self, field: ipc::Field<'_>) -> Result<(Leaf, DType), Fault> {
-        if field.children().is_some_and(|children| !children.is_empty()) {
+        if field
+            .children()
+            .is_some_and(|children| !children.is_empty())
+        {
             return Err(self.unsupported(format_args!("has type {}", type_name(field))));
         }
         let bfloat16 = extension_name(field) == Some(BFLOAT16_EXTENSION);
