@@ -1,0 +1,129 @@
+//! One model input while its values come in.
+
+use std::sync::Arc;
+
+use crate::{DType, Limits, Tensor, TensorError, TensorSpec};
+
+use super::element::Boolean;
+use super::fixed::FixedValues;
+use super::float::{Brain, Half, Real};
+use super::integer::Integer;
+use super::nested::read_nested;
+use super::request::Format;
+use super::scanner::Scanner;
+use super::stop::Stop;
+use super::text::TextValues;
+
+/// The values of one input so far, and the shape that the next must have.
+#[derive(Debug)]
+pub(super) struct Input<'s> {
+    spec: &'s TensorSpec,
+    /// Dimensions of one value: without the rows in row format, with them in column format.
+    dimensions: Vec<Option<usize>>,
+    values: Values,
+    /// Values read: rows in row format, at most one in column format.
+    count: usize,
+}
+
+#[derive(Debug)]
+enum Values {
+    Fixed(FixedValues),
+    Text(TextValues),
+}
+
+impl<'s> Input<'s> {
+    /// `None` if the specification has no dimension for rows or more dimensions than any tensor.
+    pub(super) fn new(spec: &'s TensorSpec, max_elements: usize) -> Option<Self> {
+        if spec.shape.is_empty() || spec.shape.len() > Limits::MAX_RANK {
+            return None;
+        }
+        let values = match spec.dtype {
+            DType::String | DType::Bytes => Values::Text(TextValues::new(spec.dtype, max_elements)),
+            _ => Values::Fixed(FixedValues::new(max_elements)),
+        };
+        Some(Self {
+            spec,
+            dimensions: Vec::new(),
+            values,
+            count: 0,
+        })
+    }
+
+    /// Fixes what one value is. Dimension 0 of the specification is the rows and open.
+    pub(super) fn set_format(&mut self, format: Format) {
+        self.dimensions = match format {
+            Format::Row => self.spec.shape.iter().skip(1).copied().collect(),
+            Format::Column => self.spec.shape.clone(),
+        };
+        if let (Format::Column, Some(rows)) = (format, self.dimensions.first_mut()) {
+            *rows = None;
+        }
+    }
+
+    pub(super) fn spec(&self) -> &'s TensorSpec {
+        self.spec
+    }
+
+    /// What the next value must look like.
+    pub(super) fn dimensions(&self) -> &[Option<usize>] {
+        &self.dimensions
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Reads one value; the first sets the shape for all.
+    pub(super) fn read(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
+        let dimensions = &mut self.dimensions;
+        match &mut self.values {
+            Values::Text(text) => read_nested(scanner, dimensions, text),
+            Values::Fixed(fixed) => read_fixed(scanner, dimensions, (fixed, self.spec.dtype)),
+        }?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The tensor of all values; `rows` are the instances in row format.
+    pub(super) fn finish(self, format: Format) -> Result<Tensor, TensorError> {
+        let mut shape = Vec::with_capacity(self.spec.shape.len());
+        if format == Format::Row {
+            shape.push(self.count);
+        }
+        for dimension in &self.dimensions {
+            shape.push(dimension.unwrap_or(0));
+        }
+        let name: Arc<str> = Arc::from(self.spec.name.as_str());
+        let dtype = self.spec.dtype;
+        match self.values {
+            Values::Text(text) => Tensor::variable(name, dtype, shape, text.finish()),
+            Values::Fixed(fixed) => {
+                let size_bytes = dtype.element_size_bytes().unwrap_or(1);
+                Tensor::fixed(name, dtype, shape, fixed.finish(size_bytes))
+            }
+        }
+    }
+}
+
+fn read_fixed(
+    scanner: &mut Scanner<'_>,
+    dimensions: &mut [Option<usize>],
+    (values, dtype): (&mut FixedValues, DType),
+) -> Result<(), Stop> {
+    match dtype {
+        DType::Bool => read_nested(scanner, dimensions, &mut values.of::<Boolean>()),
+        DType::Int8 => read_nested(scanner, dimensions, &mut values.of::<Integer<i8>>()),
+        DType::Int16 => read_nested(scanner, dimensions, &mut values.of::<Integer<i16>>()),
+        DType::Int32 => read_nested(scanner, dimensions, &mut values.of::<Integer<i32>>()),
+        DType::Int64 => read_nested(scanner, dimensions, &mut values.of::<Integer<i64>>()),
+        DType::Uint8 => read_nested(scanner, dimensions, &mut values.of::<Integer<u8>>()),
+        DType::Uint16 => read_nested(scanner, dimensions, &mut values.of::<Integer<u16>>()),
+        DType::Uint32 => read_nested(scanner, dimensions, &mut values.of::<Integer<u32>>()),
+        DType::Uint64 => read_nested(scanner, dimensions, &mut values.of::<Integer<u64>>()),
+        DType::Float16 => read_nested(scanner, dimensions, &mut values.of::<Real<Half>>()),
+        DType::Bfloat16 => read_nested(scanner, dimensions, &mut values.of::<Real<Brain>>()),
+        DType::Float32 => read_nested(scanner, dimensions, &mut values.of::<Real<f32>>()),
+        DType::Float64 => read_nested(scanner, dimensions, &mut values.of::<Real<f64>>()),
+        DType::String | DType::Bytes => unreachable!("text inputs have text values"),
+    }
+}

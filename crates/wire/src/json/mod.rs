@@ -1,0 +1,34 @@
+//! TensorFlow Serving's predict JSON: requests straight into tensors, results straight out of records.
+//!
+//! A request is read in one forward scan. There is no document tree and no recursion, so no nesting
+//! can exhaust the stack, and values go into the flat buffer that becomes the tensor. The signature
+//! says which type and how many dimensions to expect, so what does not fit stops the scan where it
+//! stands. Differences from TensorFlow Serving are listed in `docs/tensorflow-serving-differences.md`.
+
+mod decimal;
+mod digits;
+mod element;
+mod error;
+mod explain;
+mod fixed;
+mod float;
+mod input;
+mod integer;
+mod limits;
+mod nested;
+mod number;
+mod request;
+mod scanner;
+mod sections;
+mod stop;
+mod string;
+mod text;
+mod write;
+
+pub use error::{JsonError, JsonErrorKind, error_body};
+pub use limits::JsonLimits;
+pub use request::{Format, PredictRequest, parse_predict};
+pub use write::{WriteError, write_predictions};
+
+#[cfg(test)]
+mod tests;

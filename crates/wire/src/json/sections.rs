@@ -1,0 +1,333 @@
+//! The values of `instances` and `inputs`, handed to the inputs they belong to.
+
+use crate::quote::Name;
+use crate::{Signature, Tensor};
+
+use super::error::JsonError;
+use super::explain::{Place, document_error, echo, echo_bytes, is_sparse, value_error};
+use super::input::Input;
+use super::limits::JsonLimits;
+use super::request::Format;
+use super::scanner::{Next, Scanner};
+use super::text::BASE64_KEY;
+
+/// All inputs of a signature, found by name.
+pub(super) struct Inputs<'s> {
+    inputs: Vec<Input<'s>>,
+    /// Indices into `inputs`, by name.
+    by_name: Vec<usize>,
+    /// Indices into `inputs` in the order of keys in the latest object: the next will have the same.
+    order: Vec<usize>,
+    max_rows: usize,
+}
+
+/// What the entries of `instances` are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entries {
+    Objects,
+    Values,
+}
+
+impl<'s> Inputs<'s> {
+    pub(super) fn new(signature: &'s Signature, limits: &JsonLimits) -> Result<Self, JsonError> {
+        let mut inputs = Vec::with_capacity(signature.inputs.len());
+        for spec in &signature.inputs {
+            inputs.push(Input::new(spec, limits.max_elements).ok_or_else(|| {
+                let name = Name(&spec.name);
+                JsonError::invalid(format!(
+                    "input {name} has no dimension for rows, or too many dimensions"
+                ))
+            })?);
+        }
+        if inputs.is_empty() {
+            return Err(JsonError::invalid("the signature has no inputs"));
+        }
+        let order: Vec<usize> = (0..inputs.len()).collect();
+        let mut by_name = order.clone();
+        by_name.sort_by_key(|&index| signature.inputs.get(index).map(|spec| &spec.name));
+        Ok(Self {
+            inputs,
+            by_name,
+            order,
+            max_rows: limits.max_rows,
+        })
+    }
+
+    /// Reads the value of `instances`.
+    pub(super) fn read_instances(&mut self, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
+        self.set_format(Format::Row);
+        if scanner.peek() != Some(b'[') {
+            let value = echo(scanner);
+            return Err(JsonError::invalid(format!(
+                "JSON Value: {value} Expecting 'instances' to be an list/array"
+            )));
+        }
+        scanner.take(b'[');
+        if scanner.take(b']') {
+            return Err(JsonError::invalid("No values in 'instances' array"));
+        }
+        let entries = self.entries_like(scanner);
+        if entries == Entries::Values && self.inputs.len() > 1 {
+            return Err(JsonError::invalid(
+                "instances is a plain list, but expecting list of objects as multiple input tensors \
+                 required as per tensorinfo_map",
+            ));
+        }
+        for row in 0.. {
+            self.read_instance(scanner, row, entries)?;
+            if scanner.after_element().map_err(document_error)? == Next::Closed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_instance(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        row: usize,
+        entries: Entries,
+    ) -> Result<(), JsonError> {
+        if row == self.max_rows {
+            return Err(self.too_many_rows());
+        }
+        match (entries, self.entries_like(scanner)) {
+            (Entries::Objects, Entries::Objects) => self.read_object(scanner, Some(row)),
+            (Entries::Values, Entries::Values) => self.read_value(scanner, 0, Some(row)),
+            (Entries::Objects, Entries::Values) => Err(JsonError::invalid(format!(
+                "Expecting object but got list at item {row} of input list"
+            ))),
+            (Entries::Values, Entries::Objects) => Err(JsonError::invalid(format!(
+                "Expecting value/list but got object at item {row} of input list"
+            ))),
+        }
+    }
+
+    /// What the next value is: `{"b64": …}` for the only input is a value.
+    fn entries_like(&self, scanner: &mut Scanner<'_>) -> Entries {
+        if scanner.peek() != Some(b'{') {
+            return Entries::Values;
+        }
+        let [input] = self.inputs.as_slice() else {
+            return Entries::Objects;
+        };
+        if input.spec().name.as_bytes() == BASE64_KEY {
+            return Entries::Objects;
+        }
+        let mut ahead = scanner.clone();
+        ahead.take(b'{');
+        let is_base64 = ahead.key().is_ok_and(|key| key.as_ref() == BASE64_KEY);
+        if is_base64 {
+            Entries::Values
+        } else {
+            Entries::Objects
+        }
+    }
+
+    /// Reads the value of `inputs`.
+    pub(super) fn read_columns(&mut self, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
+        self.set_format(Format::Column);
+        match self.entries_like(scanner) {
+            Entries::Objects => self.read_object(scanner, None)?,
+            Entries::Values if self.inputs.len() == 1 => self.read_value(scanner, 0, None)?,
+            Entries::Values => {
+                return Err(JsonError::invalid(
+                    "inputs is a plain value/list, but expecting an object as multiple input tensors \
+                     required as per tensorinfo_map",
+                ));
+            }
+        }
+        self.check_rows()
+    }
+
+    /// Reads an object with exactly one member per input.
+    fn read_object(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        instance: Option<usize>,
+    ) -> Result<(), JsonError> {
+        let object = scanner.clone();
+        scanner.take(b'{');
+        let mut seen = 0;
+        let mut next = if scanner.take(b'}') {
+            Next::Closed
+        } else {
+            Next::Another
+        };
+        while next == Next::Another {
+            let key = scanner.key().map_err(document_error)?;
+            let Some(index) = self.find(&key, seen) else {
+                return Err(self.unknown_key(&key, instance, &object));
+            };
+            if self.count(index) > instance.unwrap_or(0) {
+                return Err(duplicate_key(&key, instance));
+            }
+            self.read_value(scanner, index, instance)?;
+            seen += 1;
+            next = scanner.after_member().map_err(document_error)?;
+        }
+        if seen < self.inputs.len() {
+            return Err(self.missing_key(instance));
+        }
+        Ok(())
+    }
+
+    fn read_value(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        index: usize,
+        instance: Option<usize>,
+    ) -> Result<(), JsonError> {
+        scanner.peek();
+        let value = scanner.clone();
+        let Some(input) = self.inputs.get_mut(index) else {
+            return Err(JsonError::invalid("the signature has no such input"));
+        };
+        input.read(scanner).map_err(|stop| {
+            value_error(
+                stop,
+                &Place {
+                    input,
+                    instance,
+                    value,
+                },
+            )
+        })
+    }
+
+    /// The input named `key`, where `position` objects members came before.
+    fn find(&mut self, key: &[u8], position: usize) -> Option<usize> {
+        let predicted = self.order.get_mut(position)?;
+        let named = |index: &usize| {
+            self.inputs
+                .get(*index)
+                .map(|input| input.spec().name.as_bytes())
+        };
+        if named(predicted) != Some(key) {
+            let place = self
+                .by_name
+                .binary_search_by(|index| named(index).cmp(&Some(key)))
+                .ok()?;
+            *predicted = *self.by_name.get(place)?;
+        }
+        Some(*predicted)
+    }
+
+    fn count(&self, index: usize) -> usize {
+        self.inputs.get(index).map_or(0, Input::count)
+    }
+
+    fn set_format(&mut self, format: Format) {
+        for input in &mut self.inputs {
+            input.set_format(format);
+        }
+    }
+
+    /// In column format every input must bring the same number of rows, and at least one.
+    fn check_rows(&self) -> Result<(), JsonError> {
+        let rows = |input: &Input<'_>| input.dimensions().first().copied().flatten().unwrap_or(0);
+        let expected = self.inputs.first().map_or(0, rows);
+        for input in &self.inputs {
+            let name = Name(&input.spec().name);
+            let given = rows(input);
+            if given == 0 {
+                return Err(JsonError::invalid(format!(
+                    "No values in 'inputs' for input {name}"
+                )));
+            }
+            if given != expected {
+                return Err(JsonError::invalid(format!(
+                    "Tensor name: {name} has inconsistent batch size: {given} expecting: {expected}"
+                )));
+            }
+        }
+        if expected > self.max_rows {
+            return Err(self.too_many_rows());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn too_many_rows(&self) -> JsonError {
+        JsonError::too_large(format!(
+            "more than {} instances in one request",
+            self.max_rows
+        ))
+    }
+
+    #[cold]
+    fn unknown_key(&self, key: &[u8], instance: Option<usize>, object: &Scanner<'_>) -> JsonError {
+        if let ([input], true) = (self.inputs.as_slice(), is_sparse(object)) {
+            let name = Name(&input.spec().name);
+            return JsonError::invalid(format!(
+                "sparse tensors ({{\"shape\", \"data\", \"indices\"}}) are not supported, send nested lists (input {name})"
+            ));
+        }
+        let key = echo_bytes(key);
+        let names = self.names();
+        JsonError::invalid(match instance {
+            Some(row) => format!(
+                "Failed to process element: {row} key: {key} of 'instances' list. \
+                 JSON object: no input has this name, keys must be equal to: {names}"
+            ),
+            None => format!(
+                "unknown named input: {key} in 'inputs' object, keys must be equal to: {names}"
+            ),
+        })
+    }
+
+    #[cold]
+    fn missing_key(&self, instance: Option<usize>) -> JsonError {
+        let expected = instance.map_or(1, |row| row + 1);
+        let missing = self.inputs.iter().find(|input| input.count() < expected);
+        let name = Name(missing.map_or("", |input| &input.spec().name));
+        JsonError::invalid(match instance {
+            Some(row) => format!(
+                "Failed to process element: {row} of 'instances' list. Missing named input: {name}, \
+                 keys must be equal to: {}",
+                self.names()
+            ),
+            None => format!("Missing named input: {name} in 'inputs' object."),
+        })
+    }
+
+    /// The names of all inputs in order, as many as fit a sentence.
+    fn names(&self) -> String {
+        const ENOUGH_BYTES: usize = 160;
+        let mut names = String::new();
+        for &index in &self.by_name {
+            let name = self
+                .inputs
+                .get(index)
+                .map_or("", |input| &input.spec().name);
+            if !names.is_empty() {
+                names.push(',');
+            }
+            if names.len() + name.len() > ENOUGH_BYTES {
+                names.push_str("...");
+                break;
+            }
+            names.push_str(name);
+        }
+        names
+    }
+
+    /// All inputs as tensors, in the signature's order.
+    pub(super) fn finish(self, format: Format) -> Result<Vec<Tensor>, JsonError> {
+        let mut tensors = Vec::with_capacity(self.inputs.len());
+        for input in self.inputs {
+            let tensor = input.finish(format);
+            tensors.push(tensor.map_err(|error| JsonError::invalid(error.to_string()))?);
+        }
+        Ok(tensors)
+    }
+}
+
+#[cold]
+fn duplicate_key(key: &[u8], instance: Option<usize>) -> JsonError {
+    let key = echo_bytes(key);
+    JsonError::invalid(match instance {
+        Some(row) => format!("duplicate key {key} (instance {row})"),
+        None => format!("duplicate key {key} in 'inputs' object"),
+    })
+}
