@@ -1,1 +1,27 @@
-//! placeholder
+//! The sink: reads results from Kafka and writes them to files and tables, exactly once.
+//!
+//! A pipeline is a consumer group that reads topics of results, and a writer that makes batches
+//! of them durable together with the progress: in the name of a file, in a table of the same
+//! transaction. Where to go on is read from there; the offsets committed to Kafka are for tools
+//! that show lag. This crate knows nothing of models and engines.
+
+mod app;
+mod batch;
+mod batcher;
+mod claimed;
+mod equipment;
+mod identity;
+mod letters;
+mod metrics;
+mod outputs;
+mod parquet;
+mod pipeline;
+mod row;
+mod settings;
+mod sqlite;
+#[cfg(test)]
+mod testing;
+mod writer;
+
+pub use app::App;
+pub use settings::{PipelineSettings, RollSettings, Settings, Topics, WriterKind};

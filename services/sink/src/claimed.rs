@@ -1,0 +1,128 @@
+//! One partition that this process owns: its open batch, and what waits for that batch.
+
+use std::time::Instant;
+
+use millrace_kafka::{Record, Ticket, TopicPartition};
+use tracing::warn;
+
+use crate::batch::Batch;
+use crate::letters::Letter;
+use crate::metrics::PipelineMetrics;
+use crate::row::ResultRecord;
+
+pub(crate) struct Claimed {
+    pub(crate) batch: Batch,
+    /// Dead letters that the batch covers; delivered before it is written.
+    pub(crate) letters: Vec<Letter>,
+    /// Of all records that the batch covers.
+    tickets: Vec<Ticket>,
+    oldest_unix_ms: Option<i64>,
+    /// Nothing was read since the partition was claimed.
+    fresh: bool,
+    repeats_reported: bool,
+    fenced_since: Option<Instant>,
+}
+
+impl Claimed {
+    pub(crate) fn new(partition: TopicPartition, next_offset: i64) -> Self {
+        Self {
+            batch: Batch::new(partition, next_offset),
+            letters: Vec::new(),
+            tickets: Vec::new(),
+            oldest_unix_ms: None,
+            fresh: true,
+            repeats_reported: false,
+            fenced_since: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, row: ResultRecord, ticket: Ticket) {
+        self.oldest_unix_ms = self.oldest_unix_ms.or(row.recorded_at_unix_ms);
+        self.batch.push(row);
+        self.tickets.push(ticket);
+    }
+
+    /// Takes a record that becomes a dead letter instead of rows.
+    pub(crate) fn push_letter(&mut self, letter: Letter, ticket: Ticket) {
+        self.batch.cover(letter.offset(), letter.size_bytes());
+        self.letters.push(letter);
+        self.tickets.push(ticket);
+    }
+
+    /// Holds a ticket of a partition that is another process's now, until it is released.
+    pub(crate) fn hold(&mut self, ticket: Ticket) {
+        self.tickets.push(ticket);
+    }
+
+    /// Since when another process has owned the partition, if one does.
+    pub(crate) fn fenced_since(&self) -> Option<Instant> {
+        self.fenced_since
+    }
+
+    /// The time of the oldest record that waits.
+    pub(crate) fn oldest_unix_ms(&self) -> Option<i64> {
+        self.oldest_unix_ms
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        self.fenced_since.is_none() && !self.batch.is_empty()
+    }
+
+    pub(crate) fn pending_records(&self) -> usize {
+        match self.fenced_since {
+            Some(_) => 0,
+            None => self.tickets.len(),
+        }
+    }
+
+    /// Whether the consumer still believes that the partition is ours.
+    pub(crate) fn is_current(&self) -> bool {
+        self.tickets.iter().all(Ticket::is_current)
+    }
+
+    /// Whether the record is beyond what the destination has; gaps and repeats are counted.
+    pub(crate) fn is_next(&mut self, record: &Record, metrics: &PipelineMetrics) -> bool {
+        let wanted = self.batch.offsets().end;
+        let (partition, found) = (self.batch.partition(), record.offset);
+        if found < wanted {
+            metrics.already_written.inc();
+            if !self.repeats_reported {
+                self.repeats_reported = true;
+                warn!(%partition, wanted, found, "records are written already; if the topic was made anew, use a new destination");
+            }
+            return false;
+        }
+        if let Ok(skipped @ 1..) = u64::try_from(found - wanted) {
+            metrics.skipped_offsets.inc_by(skipped);
+            if self.fresh {
+                warn!(%partition, wanted, found, "the topic no longer has the next record; going on with the first that it has");
+            }
+        }
+        self.fresh = false;
+        true
+    }
+
+    /// The batch is durable: ends the tickets and goes on after it.
+    pub(crate) fn done(self) -> Self {
+        let next_offset = self.batch.offsets().end;
+        let partition = self.batch.partition().clone();
+        for ticket in self.tickets {
+            ticket.done();
+        }
+        Self {
+            fresh: false,
+            repeats_reported: self.repeats_reported,
+            ..Self::new(partition, next_offset)
+        }
+    }
+
+    /// The batch can never be written: holds its tickets, unfinished, until the partition is released.
+    pub(crate) fn void(self) -> Self {
+        let next_offset = self.batch.offsets().end;
+        Self {
+            tickets: self.tickets,
+            fenced_since: Some(Instant::now()),
+            ..Self::new(self.batch.partition().clone(), next_offset)
+        }
+    }
+}

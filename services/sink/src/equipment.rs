@@ -1,0 +1,154 @@
+//! What a batcher works with, and the patience with which it works: outages are waited for, up to a limit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use millrace_boot::Gate;
+use millrace_kafka::TopicPartition;
+use millrace_wire::Decoder;
+use tracing::{info, warn};
+
+use crate::batch::Roll;
+use crate::claimed::Claimed;
+use crate::letters::Letters;
+use crate::metrics::PipelineMetrics;
+use crate::writer::{WriteError, Writer};
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How often a wait looks whether it is still wanted.
+const GLANCE: Duration = Duration::from_millis(50);
+
+pub(crate) struct Equipment {
+    pub(crate) writer: Box<dyn Writer>,
+    pub(crate) letters: Letters,
+    pub(crate) decoder: Decoder,
+    pub(crate) roll: Roll,
+    /// Batches are written early when together they hold more than this.
+    pub(crate) high_bytes: usize,
+    pub(crate) high_records: usize,
+    pub(crate) max_outage: Duration,
+    pub(crate) metrics: PipelineMetrics,
+    pub(crate) gate: Gate,
+    /// Set when the process stops and nobody waits for outages any more.
+    pub(crate) hurry: Arc<AtomicBool>,
+}
+
+/// Why a batch is not durable and will not be.
+#[derive(Debug)]
+pub(crate) enum Unsettled {
+    /// Its partition is another process's now.
+    Fenced,
+    /// The destination cannot be written; the process must stop.
+    Failed(anyhow::Error),
+}
+
+impl Equipment {
+    /// Takes a partition over in the destination; answers the next offset wanted.
+    pub(crate) fn claim(&mut self, partition: &TopicPartition) -> anyhow::Result<i64> {
+        let claimed = self.insist(|| true, |with| with.writer.claim(partition));
+        claimed.map_err(|unsettled| match unsettled {
+            Unsettled::Fenced => WriteError::Fenced(partition.clone()).into(),
+            Unsettled::Failed(error) => error,
+        })
+    }
+
+    /// Delivers the dead letters of a batch and makes it durable.
+    pub(crate) fn settle(&mut self, claimed: &mut Claimed) -> Result<(), Unsettled> {
+        let begun = Instant::now();
+        let mut letters = std::mem::take(&mut claimed.letters);
+        let written = self.insist(
+            || claimed.is_current(),
+            |with| {
+                with.letters
+                    .deliver(&mut letters)
+                    .map_err(WriteError::Transient)?;
+                with.writer.write(&claimed.batch)
+            },
+        );
+        let written = written.inspect_err(|unsettled| {
+            if matches!(unsettled, Unsettled::Fenced) {
+                self.metrics.fenced.inc();
+            }
+        })?;
+        self.metrics
+            .commit_seconds
+            .observe(begun.elapsed().as_secs_f64());
+        self.metrics.rows.inc_by(claimed.batch.rows() as u64);
+        self.metrics
+            .records
+            .inc_by(claimed.pending_records() as u64);
+        self.metrics.files.inc_by(written.files);
+        self.metrics.stored_bytes.inc_by(written.size_bytes);
+        Ok(())
+    }
+
+    /// Whether nobody waits for what is still open.
+    pub(crate) fn is_in_a_hurry(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed)
+    }
+
+    /// Publishes how much waits, and for how long the oldest record has.
+    pub(crate) fn report(&self, pending_bytes: usize, oldest_unix_ms: Option<i64>) {
+        self.metrics
+            .pending_bytes
+            .set(i64::try_from(pending_bytes).unwrap_or(i64::MAX));
+        let age = oldest_unix_ms
+            .and_then(|millis| u64::try_from(millis).ok())
+            .and_then(|millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis)))
+            .and_then(|since| SystemTime::now().duration_since(since).ok());
+        self.metrics
+            .oldest_seconds
+            .set(age.unwrap_or_default().as_secs_f64());
+    }
+
+    /// Repeats `attempt` while its error may pass, with growing pauses, and not ready meanwhile.
+    fn insist<T>(
+        &mut self,
+        still_ours: impl Fn() -> bool,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, WriteError>,
+    ) -> Result<T, Unsettled> {
+        let begun = Instant::now();
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            let error = match attempt(self) {
+                Ok(value) => {
+                    if backoff > FIRST_BACKOFF {
+                        info!("the destination works again");
+                        self.gate.open();
+                    }
+                    return Ok(value);
+                }
+                Err(WriteError::Transient(error)) => error,
+                Err(WriteError::Fenced(_)) => return Err(Unsettled::Fenced),
+                Err(WriteError::Fatal(error)) => return Err(Unsettled::Failed(error)),
+            };
+            self.metrics.commit_failures.inc();
+            if begun.elapsed() >= self.max_outage || self.is_in_a_hurry() {
+                let waited = format!("gave up after {} s", begun.elapsed().as_secs());
+                return Err(Unsettled::Failed(error.context(waited)));
+            }
+            warn!(
+                error = format!("{error:#}"),
+                "the destination is out of order; trying again"
+            );
+            self.gate.close(format!("{error:#}"));
+            self.pause(backoff);
+            if !still_ours() {
+                self.gate.open();
+                return Err(Unsettled::Fenced);
+            }
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+    }
+
+    fn pause(&self, backoff: Duration) {
+        let end = Instant::now() + backoff;
+        while Instant::now() < end && !self.is_in_a_hurry() {
+            thread::sleep(GLANCE);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! One pipeline: a member of a consumer group, and a thread that writes what it reads.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use millrace_boot::{Gate, Health};
+use millrace_kafka::{
+    GroupConsumer, GroupSettings, Intake, IntakeError, Record, StartAt, State, Ticket,
+    TopicPartition,
+};
+use millrace_wire::{Decoder, Limits};
+use tokio::sync::oneshot::{self, error::TryRecvError};
+
+use crate::batcher::{Batcher, Command};
+use crate::equipment::Equipment;
+use crate::letters::Letters;
+use crate::metrics::Metrics;
+use crate::parquet::ParquetWriter;
+use crate::settings::{PipelineSettings, Settings, WriterKind};
+use crate::sqlite::SqliteWriter;
+use crate::writer::Writer;
+
+/// Room in the channel beside the records: claims, flushes, releases.
+const ROOM_FOR_CONTROL: usize = 1024;
+
+/// What all pipelines of a process share.
+pub(crate) struct Shared<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) letters: Letters,
+    pub(crate) metrics: Metrics,
+    pub(crate) kafka_metrics: millrace_kafka::Metrics,
+    pub(crate) health: Health,
+}
+
+/// A running pipeline.
+pub(crate) struct Pipeline {
+    name: String,
+    consumer: GroupConsumer,
+    thread: JoinHandle<()>,
+    failure: oneshot::Receiver<anyhow::Error>,
+    hurry: Arc<AtomicBool>,
+    gate: Gate,
+}
+
+impl Pipeline {
+    /// Opens the destination, then starts reading.
+    pub(crate) fn start(settings: &PipelineSettings, shared: &Shared<'_>) -> anyhow::Result<Self> {
+        let hurry = Arc::new(AtomicBool::new(false));
+        let batcher = Batcher::new(equipment(settings, shared, Arc::clone(&hurry))?);
+        let (commands, inbox) = bounded(settings.max_in_flight_records + ROOM_FOR_CONTROL);
+        let (report, failure) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name(format!("write {}", settings.name))
+            .spawn(move || write(batcher, &inbox, report))
+            .context("cannot start a thread")?;
+        let group = group(settings, shared.settings);
+        let consumer = GroupConsumer::start(group, Inlet { commands }, &shared.kafka_metrics)?;
+        Ok(Self {
+            name: settings.name.clone(),
+            consumer,
+            thread,
+            failure,
+            hurry,
+            gate: shared.health.gate(&format!("pipeline {}", settings.name)),
+        })
+    }
+
+    /// Why the pipeline cannot go on, if it cannot.
+    pub(crate) fn failure(&mut self) -> Option<anyhow::Error> {
+        // The writer knows more than the consumer, which only sees that its intake has gone.
+        let error = match (self.failure.try_recv(), &*self.consumer.state().borrow()) {
+            (Ok(error), _) => error,
+            (Err(TryRecvError::Closed), _) => anyhow!("its writer ended unexpectedly"),
+            (Err(TryRecvError::Empty), State::Failed(error)) => error.clone().into(),
+            (Err(TryRecvError::Empty), _) => return None,
+        };
+        Some(error.context(format!("pipeline {} failed", self.name)))
+    }
+
+    /// Says in the readiness report what keeps the pipeline from reading.
+    pub(crate) fn report_health(&self) {
+        match self.consumer.state().borrow().complaint() {
+            None => self.gate.open(),
+            Some(complaint) => self.gate.close(complaint),
+        }
+    }
+
+    /// Stops reading, writes what is open, and leaves the group.
+    pub(crate) fn stop(self, deadline: Duration) -> anyhow::Result<()> {
+        self.gate
+            .close(State::Stopping.complaint().unwrap_or_default());
+        let stopped = self.consumer.stop(deadline);
+        self.hurry.store(true, Ordering::Relaxed);
+        // The consumer is gone and with it the commands: the thread ends after its last write.
+        let joined = self.thread.join();
+        stopped.with_context(|| format!("pipeline {} did not stop well", self.name))?;
+        joined.map_err(|_| anyhow!("the writer of pipeline {} panicked", self.name))
+    }
+}
+
+fn write(batcher: Batcher, inbox: &Receiver<Command>, report: oneshot::Sender<anyhow::Error>) {
+    if let Err(error) = batcher.run(inbox) {
+        // Nobody listens if the process is stopping; the offsets have not moved.
+        if let Err(error) = report.send(error) {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the last records are not written"
+            );
+        }
+    }
+}
+
+fn equipment(
+    settings: &PipelineSettings,
+    shared: &Shared<'_>,
+    hurry: Arc<AtomicBool>,
+) -> anyhow::Result<Equipment> {
+    let writer: Box<dyn Writer> = match settings.writer {
+        WriterKind::Parquet => Box::new(ParquetWriter::open(&settings.path)?),
+        WriterKind::Sqlite => Box::new(SqliteWriter::open(&settings.path, &settings.name)?),
+    };
+    Ok(Equipment {
+        writer,
+        letters: shared.letters.clone(),
+        decoder: Decoder::new(Limits::default()),
+        roll: settings.roll(),
+        high_bytes: settings.max_in_flight_bytes / 2,
+        high_records: settings.max_in_flight_records / 2,
+        max_outage: settings.max_outage,
+        metrics: shared.metrics.of(&settings.name),
+        gate: shared
+            .health
+            .gate(&format!("pipeline {} destination", settings.name)),
+        hurry,
+    })
+}
+
+fn group(pipeline: &PipelineSettings, settings: &Settings) -> GroupSettings {
+    let prefix = &settings.topics.prefix;
+    let instance_id = settings.instance.as_ref();
+    GroupSettings {
+        cluster: settings.kafka.clone(),
+        group: format!("{prefix}.sink.{}", pipeline.name),
+        topics: pipeline.all_topics(prefix),
+        max_in_flight_bytes: pipeline.max_in_flight_bytes,
+        max_in_flight_records: pipeline.max_in_flight_records,
+        drain_deadline: settings.drain_deadline,
+        instance_id: instance_id.map(|instance| format!("{instance}.{}", pipeline.name)),
+        ..GroupSettings::default()
+    }
+}
+
+/// Hands everything on to the writer thread, in order.
+struct Inlet {
+    commands: Sender<Command>,
+}
+
+impl Inlet {
+    fn send(&self, command: Command) {
+        // If the thread is gone, its failure is on its way to the app; a ticket in the command
+        // is dropped unfinished, so that its offset stays where it is.
+        let _ = self.commands.send(command);
+    }
+}
+
+impl Intake for Inlet {
+    fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<Vec<StartAt>, IntakeError> {
+        let (answer, offsets) = bounded(1);
+        self.send(Command::Claim {
+            partitions: partitions.to_vec(),
+            answer,
+        });
+        // The thread answers, or ends after the longest outage, which closes the channel.
+        let offsets = offsets
+            .recv()
+            .map_err(|_| IntakeError::new(io::Error::other("the destination cannot be written")))?;
+        Ok(offsets.into_iter().map(StartAt::At).collect())
+    }
+
+    fn record(&mut self, record: Record, ticket: Ticket) {
+        self.send(Command::Take(Box::new(record), ticket));
+    }
+
+    fn revoking(&mut self, partitions: &[TopicPartition]) {
+        self.send(Command::Flush(partitions.to_vec()));
+    }
+
+    fn revoked(&mut self, partitions: &[TopicPartition]) {
+        self.send(Command::Release(partitions.to_vec()));
+    }
+
+    fn tick(&mut self) {}
+}

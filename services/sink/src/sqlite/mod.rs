@@ -1,0 +1,222 @@
+//! A SQLite table, exactly once: rows and progress are written in one transaction.
+
+mod json;
+mod progress;
+mod tables;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use millrace_kafka::TopicPartition;
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+
+use crate::batch::Batch;
+use crate::identity::Identity;
+use crate::row::ResultRecord;
+use crate::writer::{WriteError, Writer, Written};
+use progress::{Owned, Progress};
+
+/// Other sinks and readers hold the database for milliseconds; beyond this it is out of order.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Writes each batch in a transaction of its own.
+pub(crate) struct SqliteWriter {
+    pipeline: String,
+    path: PathBuf,
+    /// `None` after an error that may have left the connection in doubt.
+    database: Option<Database>,
+    epochs: HashMap<TopicPartition, i64>,
+}
+
+struct Database {
+    connection: Connection,
+    identity: Identity,
+}
+
+impl SqliteWriter {
+    /// Opens the database and makes its tables if they are not there.
+    pub(crate) fn open(path: &Path, pipeline: &str) -> anyhow::Result<Self> {
+        let database = Database::open(path)
+            .with_context(|| format!("cannot use the SQLite database {}", path.display()))?;
+        Ok(Self {
+            pipeline: pipeline.to_owned(),
+            path: path.to_owned(),
+            database: Some(database),
+            epochs: HashMap::new(),
+        })
+    }
+
+    /// Runs `work` in a transaction. After an error nothing of it remains, or all of it,
+    /// where the error came from the commit itself.
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &Progress<'_>) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
+        let mut database = match self.database.take() {
+            Some(database) => database,
+            None => self.reopen()?,
+        };
+        database.check_identity()?;
+        let transaction = database
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(classify)?;
+        let progress = Progress::new(&transaction, &self.pipeline);
+        let result = work(&transaction, &progress)?;
+        transaction.commit().map_err(classify)?;
+        self.database = Some(database);
+        Ok(result)
+    }
+
+    fn reopen(&self) -> Result<Database, WriteError> {
+        if !self.path.exists() {
+            return Err(gone(&self.path));
+        }
+        Database::open(&self.path).map_err(|error| match error.downcast::<rusqlite::Error>() {
+            Ok(error) => classify(error),
+            Err(error) => WriteError::Fatal(error),
+        })
+    }
+}
+
+impl Writer for SqliteWriter {
+    fn claim(&mut self, partition: &TopicPartition) -> Result<i64, WriteError> {
+        let owned = self.transact(|_, progress| progress.claim(partition).map_err(classify))?;
+        self.epochs.insert(partition.clone(), owned.epoch);
+        Ok(owned.next_offset)
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
+        let partition = batch.partition();
+        let offsets = batch.offsets();
+        let Some(&epoch) = self.epochs.get(partition) else {
+            return Err(WriteError::Fenced(partition.clone()));
+        };
+        self.transact(|transaction, progress| {
+            let start = Owned {
+                epoch,
+                next_offset: offsets.start,
+            };
+            if progress
+                .advance(partition, start, offsets.end)
+                .map_err(classify)?
+            {
+                return insert(transaction, batch.records());
+            }
+            // Either an earlier attempt did commit although it seemed to fail, or another
+            // process owns the partition now. The table knows.
+            let end = Owned {
+                epoch,
+                next_offset: offsets.end,
+            };
+            match progress.read(partition).map_err(classify)? {
+                Some(owned) if owned == end => Ok(()),
+                _ => Err(WriteError::Fenced(partition.clone())),
+            }
+        })?;
+        Ok(Written::default())
+    }
+
+    fn release(&mut self, partition: &TopicPartition) {
+        self.epochs.remove(partition);
+    }
+}
+
+impl Database {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(anyhow!(
+                "its journal mode stays {mode:?}, and the sink needs \"wal\"; put it on a local disk"
+            ));
+        }
+        connection.pragma_update(None, "synchronous", "full")?;
+        tables::create(&connection)?;
+        let identity = Identity::of(path)?;
+        Ok(Self {
+            connection,
+            identity,
+        })
+    }
+
+    /// SQLite itself would go on writing to a file that was moved or deleted.
+    fn check_identity(&self) -> Result<(), WriteError> {
+        match self.identity.still_holds() {
+            Ok(true) => Ok(()),
+            _ => Err(gone(self.identity.path())),
+        }
+    }
+}
+
+fn insert(transaction: &Transaction<'_>, records: &[ResultRecord]) -> Result<(), WriteError> {
+    let mut statement = transaction
+        .prepare_cached(tables::INSERT)
+        .map_err(classify)?;
+    for record in records {
+        let mut insert_row = |instance: i64, outputs: Option<String>| {
+            statement.execute(params![
+                &*record.topic,
+                record.partition,
+                record.offset,
+                instance,
+                record.id,
+                tables::Key(record.key.as_deref()),
+                record.model,
+                record.version,
+                record.status.name(),
+                record.error,
+                record.request,
+                record.recorded_at_unix_ms,
+                outputs,
+            ])
+        };
+        let Some(outputs) = record.outputs() else {
+            insert_row(0, None).map_err(classify)?;
+            continue;
+        };
+        let mut instance = 0;
+        for run in outputs.runs() {
+            for row in 0..run.rows() {
+                insert_row(instance, Some(json::row_object(run, row))).map_err(classify)?;
+                instance += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn gone(path: &Path) -> WriteError {
+    WriteError::Fatal(anyhow!(
+        "the database {} was moved, deleted or replaced while the sink ran; put it back, or start the sink again",
+        path.display()
+    ))
+}
+
+/// Whether waiting may help.
+fn classify(error: rusqlite::Error) -> WriteError {
+    use ErrorCode as Code;
+    match error.sqlite_error_code() {
+        Some(
+            Code::DatabaseBusy
+            | Code::DatabaseLocked
+            | Code::DiskFull
+            | Code::SystemIoFailure
+            | Code::CannotOpen
+            | Code::ReadOnly
+            | Code::OutOfMemory
+            | Code::FileLockingProtocolFailed,
+        ) => WriteError::Transient(error.into()),
+        Some(Code::ConstraintViolation) => WriteError::Fatal(anyhow::Error::new(error).context(
+            "the table refuses rows that the progress table does not know; was the pipeline renamed, or the table changed?",
+        )),
+        _ => WriteError::Fatal(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Result records for unit tests, made as infer makes them and read as the sink reads them.
+
+use millrace_kafka::{Headers, Record, TopicPartition};
+use millrace_wire::headers::{ResultHeaders, Source};
+use millrace_wire::{DType, Decoder, Limits, Status, Tensor, encode_tensors};
+
+use crate::batch::Batch;
+use crate::row::ResultRecord;
+
+pub(crate) const TOPIC: &str = "mill.results.digits";
+
+pub(crate) fn partition(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition {
+        topic: topic.into(),
+        partition,
+    }
+}
+
+/// A result with one float output `y` of one value per row.
+pub(crate) fn record_with(offset: i64, values: &[f32]) -> ResultRecord {
+    let bytes: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    parsed(
+        offset,
+        vec![fixed("y", DType::Float32, &[values.len()], bytes)],
+    )
+}
+
+/// A result with one text output `label` of one value per row.
+pub(crate) fn record_with_texts(offset: i64, values: &[&str]) -> ResultRecord {
+    let data = values.iter().collect();
+    parsed(
+        offset,
+        vec![Tensor::variable("label", DType::String, vec![values.len()], data).unwrap()],
+    )
+}
+
+pub(crate) fn record_of_failure(offset: i64) -> ResultRecord {
+    let mut record = kafka_record(offset, Status::Internal, None);
+    record.key = None;
+    ResultRecord::parse(record, &mut decoder()).unwrap()
+}
+
+pub(crate) fn parsed(offset: i64, tensors: Vec<Tensor>) -> ResultRecord {
+    let value = encode_tensors(&tensors).unwrap();
+    let record = kafka_record(offset, Status::Ok, Some(value));
+    ResultRecord::parse(record, &mut decoder()).unwrap()
+}
+
+pub(crate) fn fixed(name: &str, dtype: DType, shape: &[usize], bytes: Vec<u8>) -> Tensor {
+    Tensor::fixed(name, dtype, shape.to_vec(), bytes.into()).unwrap()
+}
+
+pub(crate) fn decoder() -> Decoder {
+    Decoder::new(Limits::default())
+}
+
+pub(crate) fn kafka_record(offset: i64, status: Status, value: Option<Vec<u8>>) -> Record {
+    let failed = status != Status::Ok;
+    let headers = ResultHeaders {
+        id: format!("id-{offset}"),
+        model: "digits".to_owned(),
+        version: Some(3),
+        status,
+        error: failed.then(|| "the model failed".to_owned()),
+        source: Source {
+            topic: "mill.requests.digits".to_owned(),
+            partition: 0,
+            offset,
+        },
+    };
+    let mut pairs = Headers::new();
+    for (name, value) in headers.to_pairs() {
+        pairs.push(name, Some(value));
+    }
+    Record {
+        topic: TOPIC.into(),
+        partition: 0,
+        offset,
+        timestamp_unix_ms: Some(1_700_000_000_000 + offset),
+        key: Some(format!("key-{offset}").into_bytes()),
+        value,
+        headers: pairs,
+    }
+}
+
+/// A batch of `TOPIC`, partition 0, that begins at `first` and covers the records.
+pub(crate) fn batch(first: i64, records: Vec<ResultRecord>) -> Batch {
+    let mut batch = Batch::new(partition(TOPIC, 0), first);
+    for record in records {
+        batch.push(record);
+    }
+    batch
+}
