@@ -1,6 +1,9 @@
 //! What the end-to-end tests share: real processes, a line of topics per test, test data, and the topics read back.
 
-#![allow(clippy::missing_panics_doc, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stderr,
+    reason = "a test that fails shows the logs of its processes"
+)]
 
 mod digits;
 mod line;
@@ -9,7 +12,7 @@ mod tap;
 mod wait;
 
 pub use digits::{Digits, digits};
-pub use line::{Line, PATIENCE, project_path};
+pub use line::{Infer, Line, PATIENCE, project_path};
 pub use process::Process;
 pub use tap::{Feed, Tap, header};
 pub use wait::wait_for;

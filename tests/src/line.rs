@@ -1,6 +1,5 @@
 //! A whole line of its own for one test: topics under a prefix that nobody else uses, and the services it starts.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -26,7 +25,9 @@ impl Line {
     /// When no broker is named or the topics cannot be created.
     pub fn new(models: &[&str], partitions: u32) -> Self {
         let brokers = std::env::var("MILLRACE_KAFKA__BROKERS").unwrap_or_else(|_| {
-            panic!("no broker: run `make test`, or set MILLRACE_KAFKA__BROKERS to a broker's address")
+            panic!(
+                "no broker: run `make test`, or set MILLRACE_KAFKA__BROKERS to a broker's address"
+            )
         });
         Self::on(&brokers, models, partitions)
     }
@@ -42,13 +43,24 @@ impl Line {
             dir: TempDir::new().expect("a temporary folder can be made"),
         };
         let mut command = Command::new(binary_path("millrace"));
-        command.args(["topics", "apply", "--brokers", brokers, "--prefix", &line.prefix]);
+        command.args([
+            "topics",
+            "apply",
+            "--brokers",
+            brokers,
+            "--prefix",
+            &line.prefix,
+        ]);
         command.args(["--partitions", &partitions.to_string()]);
         for model in models {
             command.args(["--model", model]);
         }
         let output = command.output().expect("the millrace tool runs");
-        assert!(output.status.success(), "topics apply: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "topics apply: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         line
     }
 
@@ -67,19 +79,21 @@ impl Line {
         format!("{}.{name}", self.prefix)
     }
 
-    /// Starts an infer process that serves the named models of a folder; `extra` is TOML at the root of its settings.
-    pub fn infer(&self, models: &Path, names: &[&str], extra: &str) -> Process {
-        self.infer_with_engines(models, names, extra, 1)
-    }
-
-    /// The same with several engines a model.
-    pub fn infer_with_engines(&self, models: &Path, names: &[&str], extra: &str, engines: usize) -> Process {
-        let mut settings = String::from(extra);
+    /// Starts an infer process.
+    pub fn infer(&self, infer: Infer<'_>) -> Process {
+        let Infer {
+            models,
+            names,
+            max_rows,
+            engines,
+        } = infer;
+        let models = project_path(models);
         let library = project_path(".native/onnxruntime/libonnxruntime.so");
-        let _ = writeln!(settings, "\n{}", self.shared_settings("admin"));
-        let _ = writeln!(settings, "[models]\npath = {:?}\nnames = {names:?}", models.display().to_string());
-        let library = library.display().to_string();
-        let _ = writeln!(settings, "[engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1");
+        let settings = format!(
+            "{}\n[models]\npath = {models:?}\nnames = {names:?}\n[batch]\nmax_rows = {max_rows}\n\
+             [engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1\n",
+            self.shared_settings("admin"),
+        );
         Process::start("millrace-infer", "admin.port_file", self.dir(), &settings)
     }
 
@@ -103,7 +117,33 @@ impl Line {
     }
 }
 
+/// What an infer process serves, and how.
+pub struct Infer<'a> {
+    /// The model folder, below the project's folder.
+    pub models: &'a str,
+    /// Which of its models.
+    pub names: &'a [&'a str],
+    /// Rows of one batch.
+    pub max_rows: usize,
+    /// Batches computed at the same time.
+    pub engines: usize,
+}
+
+impl Default for Infer<'_> {
+    /// The digits model.
+    fn default() -> Self {
+        Self {
+            models: "models",
+            names: &["digits"],
+            max_rows: 128,
+            engines: 1,
+        }
+    }
+}
+
 /// A path inside the project.
 pub fn project_path(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(relative)
 }

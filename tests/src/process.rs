@@ -26,7 +26,9 @@ impl Process {
     /// # Panics
     /// When the binary is not built, or does not come up.
     pub fn start(binary: &str, port_file_key: &str, dir: &Path, settings: &str) -> Self {
-        let number = fs::read_dir(dir).expect("the test's folder is readable").count();
+        let number = fs::read_dir(dir)
+            .expect("the test's folder is readable")
+            .count();
         let name = format!("{binary}-{number}");
         let log = dir.join(format!("{name}.log"));
         let port_file = dir.join(format!("{name}.port"));
@@ -46,7 +48,12 @@ impl Process {
             .stderr(stderr)
             .spawn()
             .unwrap_or_else(|error| panic!("{binary} does not start: {error}"));
-        let mut process = Self { name, child, log, address: ([127, 0, 0, 1], 0).into() };
+        let mut process = Self {
+            name,
+            child,
+            log,
+            address: ([127, 0, 0, 1], 0).into(),
+        };
         process.address = wait_for(PATIENCE, &format!("{} to listen", process.name), || {
             process.check_running();
             fs::read_to_string(&port_file).ok()?.trim().parse().ok()
@@ -81,7 +88,10 @@ impl Process {
             .and_then(reqwest::blocking::Response::text)
             .unwrap_or_default();
         text.lines()
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(['{', ' ']))
+            })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     }
@@ -100,10 +110,15 @@ impl Process {
     /// Asks it to stop (SIGTERM) and gives back how it ended.
     pub fn terminate(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status().expect("kill(1) runs");
+        let status = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill(1) runs");
         assert!(status.success(), "{} could not be signalled", self.name);
         wait_for(PATIENCE, &format!("{} to stop", self.name), || {
-            self.child.try_wait().expect("our own child can be waited for")
+            self.child
+                .try_wait()
+                .expect("our own child can be waited for")
         })
     }
 
@@ -121,8 +136,8 @@ impl Drop for Process {
         if std::thread::panicking() {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             let tail: Vec<_> = log.lines().rev().take(40).collect();
-            println!("--- the end of the log of {}", self.name);
-            tail.into_iter().rev().for_each(|line| println!("{line}"));
+            eprintln!("--- the end of the log of {}", self.name);
+            tail.into_iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
 }
@@ -131,10 +146,17 @@ impl Drop for Process {
 ///
 /// # Panics
 /// When it is not built.
-pub fn binary_path(binary: &str) -> PathBuf {
+pub(crate) fn binary_path(binary: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its own path");
-    let folder = test.parent().and_then(Path::parent).expect("test binaries lie in target/<profile>/deps");
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("test binaries lie in target/<profile>/deps");
     let path = folder.join(binary);
-    assert!(path.exists(), "{} is not built: run `cargo build --workspace` or `make test`", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo build --workspace` or `make test`",
+        path.display()
+    );
     path
 }

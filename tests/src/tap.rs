@@ -5,43 +5,60 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millrace_kafka::{
-    Cluster, FollowFrom, FollowPartitions, Follower, FollowerSettings, Headers, Metrics, OutRecord, Producer,
-    ProducerSettings, Record,
+    Cluster, Follower, FollowerSettings, Headers, Metrics, OutRecord, Producer, ProducerSettings,
+    Record,
 };
 use prometheus_client::registry::Registry;
 
 use crate::line::{Line, PATIENCE};
 use crate::wait::wait_for;
 
-/// Writes records and knows how many the broker has acknowledged.
+/// Writes records to one topic and knows how many the broker has acknowledged.
 pub struct Feed {
     producer: Producer,
+    topic: Arc<str>,
     sent: AtomicUsize,
     acknowledged: Arc<AtomicUsize>,
 }
 
 impl Feed {
-    /// A producer on the line's broker.
-    pub fn new(line: &Line) -> Self {
-        let settings = ProducerSettings { cluster: cluster(line), ..ProducerSettings::default() };
-        let producer = Producer::start(settings, &metrics()).expect("a producer starts");
-        Self { producer, sent: AtomicUsize::new(0), acknowledged: Arc::default() }
+    /// A producer for a topic of the line, for example `requests.digits`.
+    pub fn new(line: &Line, topic: &str) -> Self {
+        let settings = ProducerSettings {
+            cluster: cluster(line),
+            ..ProducerSettings::default()
+        };
+        let producer = Producer::start(&settings, &metrics()).expect("a producer starts");
+        Self {
+            producer,
+            topic: line.topic(topic).into(),
+            sent: AtomicUsize::new(0),
+            acknowledged: Arc::default(),
+        }
     }
 
-    /// Writes one record to a partition of a topic of the line, or to any partition.
-    pub fn send(&self, topic: &str, partition: Option<i32>, value: Option<Vec<u8>>, headers: &[(&str, &str)]) {
+    /// Writes one record to a partition, or to any partition.
+    pub fn send(&self, partition: Option<i32>, value: Option<Vec<u8>>, headers: &[(&str, &str)]) {
         let mut record_headers = Headers::default();
         for (name, value) in headers {
             record_headers.push(*name, Some(value.as_bytes().to_vec()));
         }
-        let record = OutRecord { topic: topic.into(), partition, key: None, value, headers: record_headers };
+        let record = OutRecord {
+            topic: Arc::clone(&self.topic),
+            partition,
+            key: None,
+            value,
+            headers: record_headers,
+        };
         let acknowledged = Arc::clone(&self.acknowledged);
         let count = move |outcome: Result<_, _>| {
             outcome.expect("the broker takes the record");
             acknowledged.fetch_add(1, Ordering::Relaxed);
         };
         self.sent.fetch_add(1, Ordering::Relaxed);
-        self.producer.send_blocking(record, count, PATIENCE).expect("the producer takes the record");
+        self.producer
+            .send_blocking(record, count, PATIENCE)
+            .expect("the producer takes the record");
     }
 
     /// Waits until everything sent so far is acknowledged.
@@ -66,15 +83,14 @@ impl Tap {
         let topic = line.topic(topic);
         let records = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&records);
-        let settings = FollowerSettings {
-            cluster: cluster(line),
-            topic: topic.clone(),
-            partitions: FollowPartitions::All,
-            from: FollowFrom::Beginning,
-        };
+        let settings = FollowerSettings::whole_topic(cluster(line), &topic);
         let keep = move |record| sink.lock().expect("no reader panics").push(record);
         let follower = Follower::start(settings, keep, &metrics()).expect("a follower starts");
-        Self { records, topic, _follower: follower }
+        Self {
+            records,
+            topic,
+            _follower: follower,
+        }
     }
 
     /// What has been read so far.
@@ -89,9 +105,11 @@ impl Tap {
 
     /// Waits so long for at least this many records.
     pub fn wait_within(&self, deadline: Duration, count: usize) -> Vec<Record> {
-        wait_for(deadline, &format!("{count} records in {}", self.topic), || {
-            (self.records.lock().expect("no writer panics").len() >= count).then_some(())
-        });
+        wait_for(
+            deadline,
+            &format!("{count} records in {}", self.topic),
+            || (self.records.lock().expect("no writer panics").len() >= count).then_some(()),
+        );
         self.records()
     }
 }
@@ -102,7 +120,10 @@ pub fn header<'r>(record: &'r Record, name: &str) -> Option<&'r str> {
 }
 
 fn cluster(line: &Line) -> Cluster {
-    Cluster { brokers: line.brokers().to_owned(), ..Cluster::default() }
+    Cluster {
+        brokers: line.brokers().to_owned(),
+        ..Cluster::default()
+    }
 }
 
 fn metrics() -> Metrics {

@@ -13,7 +13,11 @@ pub fn wait_for<T>(deadline: Duration, what: &str, mut probe: impl FnMut() -> Op
         if let Some(value) = probe() {
             return value;
         }
-        assert!(started.elapsed() < deadline, "waited {} s for {what}", deadline.as_secs());
+        assert!(
+            started.elapsed() < deadline,
+            "waited {} s for {what}",
+            deadline.as_secs()
+        );
         sleep(Duration::from_millis(20));
     }
 }

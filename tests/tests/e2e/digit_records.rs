@@ -12,17 +12,28 @@ pub(crate) fn image_record(index: usize) -> Vec<u8> {
 /// Consecutive images in one record.
 pub(crate) fn images_record(first: usize, rows: usize) -> Vec<u8> {
     let images = &digits().images;
-    let pixels: Vec<f32> = (first..first + rows).flat_map(|index| images[index % images.len()]).collect();
-    let tensor = Tensor::fixed("image", DType::Float32, vec![rows, 8, 8], Buffer::from_vec(pixels));
+    let pixels: Vec<f32> = (first..first + rows)
+        .flat_map(|index| images[index % images.len()])
+        .map(f32::from)
+        .collect();
+    let tensor = Tensor::fixed(
+        "image",
+        DType::Float32,
+        vec![rows, 8, 8],
+        Buffer::from_vec(pixels),
+    );
     encode_tensors(&[tensor.expect("64 pixels a row")]).expect("a tensor encodes")
 }
 
 /// Sends so many single images to the digits model, with their number as id.
 pub(crate) fn send_images(line: &Line, count: usize) {
-    let feed = Feed::new(line);
-    let topic = line.topic("requests.digits");
+    let feed = Feed::new(line, "requests.digits");
     for index in 0..count {
-        feed.send(&topic, None, Some(image_record(index)), &[("mr-id", &index.to_string())]);
+        feed.send(
+            None,
+            Some(image_record(index)),
+            &[("mr-id", &index.to_string())],
+        );
     }
     feed.flush();
 }

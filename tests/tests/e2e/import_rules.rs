@@ -28,7 +28,11 @@ const OWNERS: [(&str, &[&str]); 8] = [
 fn imports_follow_the_rules() {
     let broken: Vec<String> = workspace_imports()
         .iter()
-        .flat_map(|(package, imports)| imports.iter().filter_map(|import| broken_rule(package, import)))
+        .flat_map(|(package, imports)| {
+            imports
+                .iter()
+                .filter_map(|import| broken_rule(package, import))
+        })
         .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
@@ -39,7 +43,10 @@ fn every_package_has_a_place_in_the_rules() {
     assert!(packages.len() > LIBRARIES.len() + SERVICES.len());
     for package in packages.keys() {
         let known = [&LIBRARIES[..], &SERVICES, &TOOLS, &[TESTS]].concat();
-        assert!(known.contains(&package.as_str()), "{package} has no import rule");
+        assert!(
+            known.contains(&package.as_str()),
+            "{package} has no import rule"
+        );
     }
 }
 
@@ -60,9 +67,16 @@ fn forbidden_imports_are_found() {
         ("e2e", "rdkafka"),
     ];
     for (package, import) in forbidden {
-        assert!(broken_rule(package, import).is_some(), "{package} -> {import} passed");
+        assert!(
+            broken_rule(package, import).is_some(),
+            "{package} -> {import} passed"
+        );
     }
-    for (package, import) in [("e2e", "ort"), ("e2e", "millrace-infer"), ("millrace-cli", "millrace-wire")] {
+    for (package, import) in [
+        ("e2e", "ort"),
+        ("e2e", "millrace-infer"),
+        ("millrace-cli", "millrace-wire"),
+    ] {
         assert_eq!(broken_rule(package, import), None);
     }
 }
@@ -76,7 +90,9 @@ fn broken_rule(package: &str, import: &str) -> Option<String> {
         let rule = OWNERS.iter().find(|(pattern, _)| matches(pattern, import));
         rule.is_none_or(|(_, owners)| owners.contains(&package))
     };
-    (!allowed).then(|| format!("{package} must not import {import}; see the import rules in ARCHITECTURE.md"))
+    (!allowed).then(|| {
+        format!("{package} must not import {import}; see the import rules in ARCHITECTURE.md")
+    })
 }
 
 fn matches(pattern: &str, name: &str) -> bool {

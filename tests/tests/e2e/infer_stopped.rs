@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::thread;
 
-use e2e::{Feed, Line, Tap, digits, header, project_path, wait_for, PATIENCE};
+use e2e::{Feed, Infer, Line, PATIENCE, Tap, digits, header, wait_for};
 use millrace_kafka::Record;
 use millrace_wire::{Limits, Record as Tensors};
 
@@ -11,64 +11,80 @@ use crate::digit_records::{image_record, send_images};
 
 const RECORDS: usize = 10_000;
 /// Single rows, so that the run is long enough to be interrupted.
-const SINGLE_ROWS: &str = "[batch]\nmax_rows = 1\n";
+const SINGLE_ROWS: Infer<'_> = Infer {
+    models: "models",
+    names: &["digits"],
+    max_rows: 1,
+    engines: 1,
+};
 
 #[test]
 fn killing_infer_in_the_middle_of_ten_thousand_records_loses_none() {
     let line = Line::new(&["digits"], 4);
     let results = Tap::open(&line, "results.digits");
-    let mut infer = line.infer(&project_path("models"), &["digits"], SINGLE_ROWS);
+    let mut infer = line.infer(SINGLE_ROWS);
     infer.wait_ready();
     thread::scope(|scope| {
         scope.spawn(|| send_images(&line, RECORDS));
         results.wait_for(RECORDS / 10);
         infer.kill_9();
         let at_kill = results.records().len();
-        assert!(at_kill < RECORDS, "it was killed in the middle, after {at_kill} results");
+        assert!(
+            at_kill < RECORDS,
+            "it was killed in the middle, after {at_kill} results"
+        );
     });
 
-    let mut successor = line.infer(&project_path("models"), &["digits"], "");
+    let mut successor = line.infer(Infer::default());
     successor.wait_ready();
     let answered = wait_for_all(&results);
     let duplicates = answered.values().map(|count| count - 1).sum::<usize>();
     println!("{RECORDS} records answered, {duplicates} of them twice");
-    assert!(duplicates < RECORDS / 2, "only what was not yet committed is done again");
+    assert!(
+        duplicates < RECORDS / 2,
+        "only what was not yet committed is done again"
+    );
 }
 
 #[test]
 fn stopping_infer_cleanly_answers_every_record_exactly_once() {
     let line = Line::new(&["digits"], 4);
     let results = Tap::open(&line, "results.digits");
-    let mut infer = line.infer(&project_path("models"), &["digits"], SINGLE_ROWS);
+    let mut infer = line.infer(SINGLE_ROWS);
     infer.wait_ready();
     thread::scope(|scope| {
         scope.spawn(|| send_images(&line, RECORDS));
         results.wait_for(RECORDS / 10);
         assert!(infer.terminate().success(), "a clean stop");
-        assert!(results.records().len() < RECORDS, "it was stopped in the middle");
+        assert!(
+            results.records().len() < RECORDS,
+            "it was stopped in the middle"
+        );
     });
 
-    let mut successor = line.infer(&project_path("models"), &["digits"], "");
+    let mut successor = line.infer(Infer::default());
     successor.wait_ready();
     let answered = wait_for_all(&results);
-    assert!(answered.values().all(|&count| count == 1), "nothing is done twice");
+    assert!(
+        answered.values().all(|&count| count == 1),
+        "nothing is done twice"
+    );
 }
 
 #[test]
 fn two_infer_processes_share_four_partitions_and_both_work() {
     let line = Line::new(&["digits"], 4);
     let results = Tap::open(&line, "results.digits");
-    let mut first = line.infer(&project_path("models"), &["digits"], "");
-    let mut second = line.infer(&project_path("models"), &["digits"], "");
+    let mut first = line.infer(Infer::default());
+    let mut second = line.infer(Infer::default());
     first.wait_ready();
     second.wait_ready();
-    let feed = Feed::new(&line);
-    let topic = line.topic("requests.digits");
+    let feed = Feed::new(&line, "requests.digits");
     let mut sent = 0;
     // The group needs a moment to share its partitions out: records flow until both have worked.
     wait_for(PATIENCE, "both to work", || {
         for partition in 0..4 {
-            feed.send(&topic, Some(partition), Some(image_record(sent)), &[]);
+            feed.send(Some(partition), Some(image_record(sent)), &[]);
             sent += 1;
         }
         let worked = |process: &e2e::Process| process.metric("millrace_infer_records_total") > 0.0;
@@ -83,15 +99,21 @@ fn two_infer_processes_share_four_partitions_and_both_work() {
 fn wait_for_all(results: &Tap) -> HashMap<String, usize> {
     let records = wait_for(PATIENCE, "an answer to every record", || {
         let records = results.records();
-        let sources: std::collections::HashSet<_> =
-            records.iter().filter_map(|record| header(record, "mr-source")).collect();
-        (sources.len() >= RECORDS).then_some(()).map(|()| records.clone())
+        let sources: std::collections::HashSet<_> = records
+            .iter()
+            .filter_map(|record| header(record, "mr-source"))
+            .collect();
+        (sources.len() >= RECORDS)
+            .then_some(())
+            .map(|()| records.clone())
     });
     let labels = digits().reference_labels();
     let mut answered = HashMap::new();
     for record in &records {
         check_label(record, &labels);
-        *answered.entry(header(record, "mr-source").expect("a source").to_owned()).or_default() += 1;
+        *answered
+            .entry(header(record, "mr-source").expect("a source").to_owned())
+            .or_default() += 1;
     }
     assert_eq!(answered.len(), RECORDS);
     answered
@@ -99,9 +121,18 @@ fn wait_for_all(results: &Tap) -> HashMap<String, usize> {
 
 /// The id says which image was asked about, so a result of another row of the batch would show.
 fn check_label(record: &Record, labels: &[i64]) {
-    let index: usize = header(record, "mr-id").expect("an id").parse().expect("our id");
+    let index: usize = header(record, "mr-id")
+        .expect("an id")
+        .parse()
+        .expect("our id");
     let value = record.value.clone().expect("a result");
     let result = Tensors::decode(value, &Limits::default()).expect("results decode");
-    let label = result.tensor(result.column_index("label").expect("a label")).expect("a tensor");
-    assert_eq!(label.typed::<i64>().expect("INT64")[0], labels[index % labels.len()], "image {index}");
+    let label = result
+        .tensor(result.column_index("label").expect("a label"))
+        .expect("a tensor");
+    assert_eq!(
+        label.typed::<i64>().expect("INT64")[0],
+        labels[index % labels.len()],
+        "image {index}"
+    );
 }

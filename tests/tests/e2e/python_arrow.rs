@@ -2,19 +2,27 @@
 
 use std::process::Command;
 
-use e2e::{Line, project_path};
+use e2e::{Infer, Line, project_path};
 
 #[test]
 fn arrow_produced_by_python_round_trips() {
     let line = Line::new(&["digits"], 2);
-    let mut infer = line.infer(&project_path("models"), &["digits"], "");
+    let mut infer = line.infer(Infer::default());
     infer.wait_ready();
     let output = Command::new(project_path(".venv/bin/python"))
         .arg(project_path("tests/python/arrow_round_trip.py"))
-        .args([line.brokers(), &line.topic("requests.digits"), &line.topic("results.digits")])
+        .args([
+            line.brokers(),
+            &line.topic("requests.digits"),
+            &line.topic("results.digits"),
+        ])
         .output()
         .expect("`make setup` has made .venv");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(text.contains("right answers"), "{text}");
 }

@@ -7,7 +7,7 @@ use std::thread;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
-use e2e::{Line, PATIENCE, Process, Tap, project_path, wait_for};
+use e2e::{Infer, Line, PATIENCE, Process, Tap, wait_for};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::digit_records::send_images;
@@ -19,7 +19,10 @@ const KILLS: usize = 4;
 fn killing_sink_loses_and_duplicates_nothing_in_sqlite_and_parquet() {
     let line = Line::new(&["digits"], 3);
     let results = Tap::open(&line, "results.digits");
-    let mut infer = line.infer(&project_path("models"), &["digits"], "[batch]\nmax_rows = 1\n");
+    let mut infer = line.infer(Infer {
+        max_rows: 1,
+        ..Infer::default()
+    });
     infer.wait_ready();
     let database = line.dir().join("results.sqlite");
     let files = line.dir().join("parquet");
@@ -37,13 +40,21 @@ fn killing_sink_loses_and_duplicates_nothing_in_sqlite_and_parquet() {
     });
     results.wait_for(RECORDS);
     let sink = start_sink(&line, &database, &files);
-    wait_for(PATIENCE, "every result in SQLite", || (rows_in_sqlite(&database) >= RECORDS).then_some(()));
-    assert!(sink.terminate().success(), "a clean stop, which closes the open Parquet files");
+    wait_for(PATIENCE, "every result in SQLite", || {
+        (rows_in_sqlite(&database) >= RECORDS).then_some(())
+    });
+    assert!(
+        sink.terminate().success(),
+        "a clean stop, which closes the open Parquet files"
+    );
 
     assert_eq!(rows_in_sqlite(&database), RECORDS);
     assert_eq!(distinct_in_sqlite(&database), RECORDS);
     let offsets = offsets_in_parquet(&files);
-    assert!(offsets.values().all(|&count| count == 1), "no result is in two files");
+    assert!(
+        offsets.values().all(|&count| count == 1),
+        "no result is in two files"
+    );
     assert_eq!(offsets.len(), RECORDS);
 }
 
@@ -62,24 +73,34 @@ fn rows_in_sqlite(database: &Path) -> usize {
 }
 
 fn distinct_in_sqlite(database: &Path) -> usize {
-    count(database, "SELECT count(*) FROM (SELECT DISTINCT source_partition, source_offset FROM results)")
+    count(
+        database,
+        "SELECT count(*) FROM (SELECT DISTINCT source_partition, source_offset FROM results)",
+    )
 }
 
 /// A number out of the database; 0 while it is not there yet.
 fn count(database: &Path, query: &str) -> usize {
-    let read = || -> rusqlite::Result<usize> {
-        let connection = rusqlite::Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let read = || -> rusqlite::Result<i64> {
+        let connection = rusqlite::Connection::open_with_flags(
+            database,
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+        )?;
         connection.query_row(query, [], |row| row.get(0))
     };
-    read().unwrap_or(0)
+    usize::try_from(read().unwrap_or(0)).expect("a count")
 }
 
 /// How often each (partition, offset) stands in the Parquet files that a reader of the folder sees.
 fn offsets_in_parquet(folder: &Path) -> HashMap<(i32, i64), usize> {
     let mut found = HashMap::new();
     for file in parquet_files(folder) {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file).expect("the file opens"));
-        for batch in reader.and_then(|reader| reader.build()).expect("a whole Parquet file") {
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(File::open(&file).expect("the file opens"));
+        for batch in reader
+            .and_then(|reader| reader.build())
+            .expect("a whole Parquet file")
+        {
             count_offsets(&batch.expect("a batch"), &mut found);
         }
     }
@@ -101,7 +122,10 @@ fn parquet_files(folder: &Path) -> Vec<std::path::PathBuf> {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             files.extend(parquet_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
             files.push(path);
         }
     }
