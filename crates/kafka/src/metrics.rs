@@ -123,6 +123,17 @@ impl Metrics {
         metrics
     }
 
+    /// Records of `topic` that this process's member of `group` has still to
+    /// commit, by the last statistics; 0 before the first.
+    #[must_use]
+    pub fn lag_records(&self, group: &str, topic: &str) -> i64 {
+        let label = GroupTopic {
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+        };
+        self.lag_records.get(&label).map_or(0, |gauge| gauge.get())
+    }
+
     fn register_consumer(&self, registry: &mut Registry) {
         registry.register(
             CONSUMED_RECORDS,

@@ -1,1 +1,24 @@
-//! placeholder
+//! Reads requests from Kafka, runs them through models in batches, and writes results back.
+//!
+//! This crate knows models and batches. It knows nothing of HTTP or JSON, of Arrow's and Avro's bytes (that is
+//! `millrace-wire`) or of offsets and rebalances (that is `millrace-kafka`).
+
+mod app;
+mod batch;
+mod descriptors;
+mod engine;
+mod fatal;
+pub mod metrics;
+mod models;
+mod pipeline;
+mod serving;
+mod settings;
+mod startup;
+mod topics;
+
+pub use app::App;
+pub use engine::{Engine, EngineError, LoadError, OnnxEngine, OnnxLibrary};
+pub use settings::{
+    BatchSettings, ConsumerSettings, EngineSettings, ModelSettings, ProducerSettings, Settings,
+    TopicSettings,
+};

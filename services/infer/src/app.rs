@@ -1,0 +1,124 @@
+//! The whole service: built from settings, run until it is stopped.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use millrace_boot::{AdminServer, Gate, Health, Shutdown};
+use prometheus_client::registry::Registry;
+
+use crate::engine::OnnxLibrary;
+use crate::fatal::Fatal;
+use crate::metrics::Metrics;
+use crate::models;
+use crate::serving::Serving;
+use crate::settings::Settings;
+use crate::startup::Startup;
+
+/// How often states are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// A stop waits this long for a model that is being loaded.
+const STARTUP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The service before it runs.
+#[derive(Debug)]
+pub struct App {
+    settings: Settings,
+    shutdown: Shutdown,
+    admin: AdminServer,
+    gate: Gate,
+    startup: Startup,
+    serving: Serving,
+}
+
+impl App {
+    /// Loads ONNX Runtime, finds the models and binds the admin address. Brokers are contacted and models loaded later,
+    /// by [`run_until_stopped`](Self::run_until_stopped).
+    ///
+    /// # Errors
+    /// A sentence for the operator: no library, no models, an address in use.
+    pub fn build(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let library = OnnxLibrary::load(settings.engine.library.as_deref())?;
+        let found = models::scan(&settings)?;
+        settings.kafka.check().context("the kafka settings")?;
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let kafka_metrics = millrace_kafka::Metrics::register(&mut registry);
+        let health = Health::new();
+        let gate = health.gate("models");
+        gate.close("waiting for the broker and its topics");
+        let admin = AdminServer::start(&settings.admin, health, Arc::new(registry))?;
+        let fatal = Fatal::new(shutdown.clone());
+        let replica = replica_name(&settings);
+        let serving = Serving::new(replica.clone(), fatal.clone());
+        let startup = Startup {
+            settings: settings.clone(),
+            replica,
+            library,
+            found,
+            shutdown: shutdown.clone(),
+            metrics,
+            kafka_metrics,
+            fatal,
+        };
+        Ok(Self {
+            settings,
+            shutdown,
+            admin,
+            gate,
+            startup,
+            serving,
+        })
+    }
+
+    /// Where `/live`, `/ready` and `/metrics` are served.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// Serves until the shutdown begins, then drains: records that were taken are answered and committed, the
+    /// descriptors are taken back.
+    ///
+    /// # Errors
+    /// What made the process stop, or what could not be finished within `drain_deadline`.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        let Self {
+            settings,
+            shutdown,
+            admin,
+            gate,
+            startup,
+            mut serving,
+        } = self;
+        let (startup, mut events) = startup.spawn()?;
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                () = shutdown.begun() => break,
+                Some(event) = events.recv() => serving.take(event),
+                _ = looks.tick() => serving.look(&gate),
+            }
+        }
+        gate.close("stopping");
+        let until = Instant::now() + STARTUP_DEADLINE;
+        while !startup.is_finished() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+        while let Ok(event) = events.try_recv() {
+            serving.take(event);
+        }
+        let stopped = serving.stop(settings.drain_deadline);
+        drop(admin);
+        stopped
+    }
+}
+
+fn replica_name(settings: &Settings) -> String {
+    if settings.replica.is_empty() {
+        uuid::Uuid::new_v4().simple().to_string()
+    } else {
+        settings.replica.clone()
+    }
+}

@@ -1,0 +1,11 @@
+//! Batching: which rows run together, how they become tensors, and what happens when a batch fails.
+
+mod assemble;
+mod isolate;
+mod queue;
+mod split;
+
+pub(crate) use assemble::{Answer, OutputRows, assemble, encode};
+pub(crate) use isolate::{Condemned, isolate};
+pub(crate) use queue::{BatchLimits, BatchQueue, Piece, Release, RowShape};
+pub(crate) use split::{Split, Splitter};

@@ -1,0 +1,360 @@
+//! The queue between the poll thread and the engine threads. It is work-conserving: an engine that is free takes what
+//! is there, oldest first, and waits for more only when `max_delay` says so.
+//!
+//! The queue itself has no limit: everything in it holds a ticket of the consumer, and the consumer pauses its
+//! partitions when the tickets add up to its limit in bytes or records.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The dimensions of one row in every input, inputs one after another. Pieces of different shapes never share a batch.
+/// Empty for a model whose signature fixes them, so that nothing is compared for it.
+pub(crate) type RowShape = Arc<[usize]>;
+
+/// When a batch is full, and how long an engine waits for it to become so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchLimits {
+    pub(crate) max_rows: usize,
+    pub(crate) max_bytes: usize,
+    pub(crate) max_delay: Duration,
+}
+
+/// Consecutive rows of one record, at most a batch of them.
+#[derive(Debug)]
+pub(crate) struct Piece<T> {
+    pub(crate) shape: RowShape,
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+    pub(crate) work: T,
+}
+
+/// Why a batch was released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// It holds as many rows as a batch may.
+    Rows,
+    /// It holds as many bytes as a batch may.
+    Bytes,
+    /// An engine was free and nothing more was there.
+    Idle,
+    /// `max_delay` has passed since its first piece arrived.
+    Delay,
+    /// The queue is being emptied.
+    Drain,
+    /// It holds no rows, only work that needs no engine.
+    Aside,
+}
+
+/// What one engine thread does next: first `aside`, which needs no engine, then `pieces`, all of one row shape.
+#[derive(Debug)]
+pub(crate) struct Batch<T, A> {
+    pub(crate) aside: Vec<A>,
+    pub(crate) pieces: Vec<T>,
+    pub(crate) rows: usize,
+    pub(crate) release: Release,
+}
+
+/// Rows, bytes and pieces that wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Depth {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
+/// Shared by the poll thread, which pushes and never waits, and the engine threads, which take whole batches.
+#[derive(Debug)]
+pub(crate) struct BatchQueue<T, A> {
+    limits: BatchLimits,
+    state: Mutex<State<T, A>>,
+    arrived: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T, A> {
+    groups: HashMap<RowShape, Group<T>>,
+    /// The group of each oldest piece, by arrival.
+    heads: BTreeMap<u64, RowShape>,
+    aside: Vec<A>,
+    arrivals: u64,
+    depth: Depth,
+    waiting_engines: usize,
+    hurry: bool,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Group<T> {
+    entries: VecDeque<Entry<T>>,
+    depth: Depth,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    arrival: u64,
+    since: Instant,
+    rows: usize,
+    bytes: usize,
+    work: T,
+}
+
+impl<T, A> BatchQueue<T, A> {
+    pub(crate) fn new(limits: BatchLimits) -> Self {
+        let state = State {
+            groups: HashMap::new(),
+            heads: BTreeMap::new(),
+            aside: Vec::new(),
+            arrivals: 0,
+            depth: Depth::default(),
+            waiting_engines: 0,
+            hurry: false,
+            closed: false,
+        };
+        Self {
+            limits,
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> BatchLimits {
+        self.limits
+    }
+
+    /// Adds rows to run. Never waits.
+    pub(crate) fn push(&self, piece: Piece<T>) {
+        let mut state = self.lock();
+        state.push(piece);
+        self.wake(&state);
+    }
+
+    /// Adds work that needs no engine; the next engine thread that is free does it first.
+    pub(crate) fn push_aside(&self, work: A) {
+        let mut state = self.lock();
+        state.aside.push(work);
+        self.wake(&state);
+    }
+
+    /// The next batch, as soon as there is one; `None` when the queue is closed and empty.
+    pub(crate) fn take(&self) -> Option<Batch<T, A>> {
+        let mut state = self.lock();
+        loop {
+            let now = if self.limits.max_delay.is_zero() {
+                None
+            } else {
+                Some(Instant::now())
+            };
+            let wait = match state.next(&self.limits, now) {
+                Next::Batch(batch) => return Some(batch),
+                Next::Wait(_) if state.closed => return None,
+                Next::Wait(wait) => wait,
+            };
+            state.waiting_engines += 1;
+            state = match wait {
+                None => self
+                    .arrived
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(wait) => {
+                    self.arrived
+                        .wait_timeout(state, wait)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+            state.waiting_engines -= 1;
+        }
+    }
+
+    /// Releases what is there without waiting for `max_delay`, until the queue is empty once.
+    pub(crate) fn hurry(&self) {
+        let mut state = self.lock();
+        state.hurry = !state.heads.is_empty();
+        self.arrived.notify_all();
+    }
+
+    /// Lets [`take`](Self::take) answer `None` once the queue is empty.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+    }
+
+    pub(crate) fn depth(&self) -> Depth {
+        self.lock().depth
+    }
+
+    fn wake(&self, state: &State<T, A>) {
+        if state.waiting_engines > 0 {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T, A>> {
+        // No code of ours that can panic runs under this lock, so a poisoned one still guards a whole state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Next<T, A> {
+    Batch(Batch<T, A>),
+    Wait(Option<Duration>),
+}
+
+impl<T, A> State<T, A> {
+    fn push(&mut self, piece: Piece<T>) {
+        let arrival = self.arrivals;
+        self.arrivals += 1;
+        self.depth.rows += piece.rows;
+        self.depth.bytes += piece.bytes;
+        let entry = Entry {
+            arrival,
+            since: Instant::now(),
+            rows: piece.rows,
+            bytes: piece.bytes,
+            work: piece.work,
+        };
+        let group = self
+            .groups
+            .entry(Arc::clone(&piece.shape))
+            .or_insert_with(|| Group::new());
+        if group.entries.is_empty() {
+            self.heads.insert(arrival, piece.shape);
+        }
+        group.depth.rows += piece.rows;
+        group.depth.bytes += piece.bytes;
+        group.entries.push_back(entry);
+    }
+
+    /// `now` is given when engines wait for `max_delay`.
+    fn next(&mut self, limits: &BatchLimits, now: Option<Instant>) -> Next<T, A> {
+        let (shape, reason) = match self.choose(limits, now) {
+            Choice::Release(shape, reason) => (shape, reason),
+            Choice::Wait(wait) if self.aside.is_empty() => return Next::Wait(wait),
+            Choice::Wait(_) => {
+                let aside = std::mem::take(&mut self.aside);
+                return Next::Batch(Batch {
+                    aside,
+                    pieces: Vec::new(),
+                    rows: 0,
+                    release: Release::Aside,
+                });
+            }
+        };
+        let mut batch = self.pop_batch(&shape, limits, reason);
+        batch.aside = std::mem::take(&mut self.aside);
+        self.hurry = self.hurry && !self.heads.is_empty();
+        Next::Batch(batch)
+    }
+
+    fn choose(&self, limits: &BatchLimits, now: Option<Instant>) -> Choice {
+        let Some(oldest) = self.heads.values().next() else {
+            return Choice::Wait(None);
+        };
+        if self.closed || self.hurry {
+            return Choice::Release(Arc::clone(oldest), Release::Drain);
+        }
+        let Some(now) = now else {
+            return Choice::Release(Arc::clone(oldest), Release::Idle);
+        };
+        let due = self
+            .groups
+            .get(oldest)
+            .and_then(|group| group.entries.front())
+            .map(|entry| entry.since);
+        let left = due.map_or(Duration::ZERO, |since| {
+            limits.max_delay.saturating_sub(now.duration_since(since))
+        });
+        if left.is_zero() {
+            return Choice::Release(Arc::clone(oldest), Release::Delay);
+        }
+        let full = self.heads.values().find(|shape| {
+            self.groups
+                .get(*shape)
+                .is_some_and(|group| group.is_full(limits))
+        });
+        match full {
+            Some(shape) => Choice::Release(Arc::clone(shape), Release::Rows),
+            None => Choice::Wait(Some(left)),
+        }
+    }
+
+    /// Takes the oldest pieces of a group that together keep within the limits; the first is taken whatever its size.
+    fn pop_batch(
+        &mut self,
+        shape: &RowShape,
+        limits: &BatchLimits,
+        reason: Release,
+    ) -> Batch<T, A> {
+        let mut batch = Batch {
+            aside: Vec::new(),
+            pieces: Vec::new(),
+            rows: 0,
+            release: reason,
+        };
+        let Some(group) = self.groups.get_mut(shape) else {
+            return batch;
+        };
+        let mut bytes = 0;
+        if let Some(first) = group.entries.front() {
+            self.heads.remove(&first.arrival);
+        }
+        while let Some(entry) = group.entries.front() {
+            if !batch.pieces.is_empty() {
+                if batch.rows + entry.rows > limits.max_rows {
+                    batch.release = Release::Rows;
+                    break;
+                }
+                if bytes + entry.bytes > limits.max_bytes {
+                    batch.release = Release::Bytes;
+                    break;
+                }
+            }
+            let Some(entry) = group.entries.pop_front() else {
+                break;
+            };
+            batch.rows += entry.rows;
+            bytes += entry.bytes;
+            batch.pieces.push(entry.work);
+        }
+        if batch.rows >= limits.max_rows {
+            batch.release = Release::Rows;
+        }
+        group.depth.rows -= batch.rows;
+        group.depth.bytes -= bytes;
+        self.depth.rows -= batch.rows;
+        self.depth.bytes -= bytes;
+        match group.entries.front() {
+            Some(next) => {
+                self.heads.insert(next.arrival, Arc::clone(shape));
+            }
+            // The group of fixed shapes is kept: it will be needed again at once.
+            None if shape.is_empty() => {}
+            None => {
+                self.groups.remove(shape);
+            }
+        }
+        batch
+    }
+}
+
+enum Choice {
+    Release(RowShape, Release),
+    Wait(Option<Duration>),
+}
+
+impl<T> Group<T> {
+    fn new() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            depth: Depth::default(),
+        }
+    }
+
+    fn is_full(&self, limits: &BatchLimits) -> bool {
+        self.depth.rows >= limits.max_rows || self.depth.bytes >= limits.max_bytes
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,0 +1,123 @@
+//! The seam to the engines: tensors in, tensors out. An engine is owned by one thread and knows nothing of Kafka,
+//! records or batches.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use millrace_wire::{Signature, Tensor};
+
+mod onnx;
+mod onnx_strings;
+mod onnx_values;
+
+#[cfg(test)]
+mod onnx_tests;
+
+pub use onnx::{OnnxEngine, OnnxLibrary};
+
+/// One loaded model that one thread runs.
+pub trait Engine: Send {
+    /// Inputs and outputs in the engine's order. Dimension 0 of each is the rows: `None` when any number of rows runs at
+    /// once, `Some(1)` when rows run one at a time. An empty output shape means that the engine does not know it.
+    fn signature(&self) -> &Signature;
+
+    /// Runs `inputs`, which stand in the order of the signature and have the same number of rows. Answers the outputs in
+    /// the order of the signature, each with that many rows.
+    ///
+    /// # Errors
+    /// Every failure, bad values included, is an [`EngineError`]; the engine can be used again after it.
+    fn run(&mut self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, EngineError>;
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine says that the input is at fault.
+    #[error("the model refused the input: {0}")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// The engine failed.
+    #[error("the model failed: {0}")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+    /// The engine panicked; it has to be built again before it is used again.
+    #[error("the engine panicked: {0}")]
+    Panicked(String),
+    /// An output cannot be told apart by rows.
+    #[error(
+        "output {output:?} has shape {given:?} for {rows} rows; the first dimension of every output must be the rows"
+    )]
+    Rows {
+        /// The output's name.
+        output: String,
+        /// Rows that went in.
+        rows: usize,
+        /// The output's shape.
+        given: Vec<i64>,
+    },
+    /// An output is no tensor, or of a type that no record can hold.
+    #[error("output {output:?} is a {given}, which cannot be sent")]
+    Type {
+        /// The output's name.
+        output: String,
+        /// What the engine calls the type.
+        given: String,
+    },
+}
+
+/// Why a model or an engine's library could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The engine's shared library.
+    #[error(
+        "ONNX Runtime cannot be loaded: {source}; run `make setup`, then set `engine.library` to the path of \
+         libonnxruntime.so"
+    )]
+    Library {
+        /// What the loader says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A process loads one library only.
+    #[error("ONNX Runtime is loaded from {loaded:?} already, cannot load {asked:?} too")]
+    LibraryTwice {
+        /// The one in use.
+        loaded: Option<PathBuf>,
+        /// The one that was asked for.
+        asked: Option<PathBuf>,
+    },
+    /// The model file.
+    #[error("{} cannot be loaded: {source}", file.display())]
+    Model {
+        /// Its path.
+        file: PathBuf,
+        /// What the engine says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// An input or output that no record can hold.
+    #[error(
+        "{name:?} is a {given}, which is not supported; inputs and outputs must be dense tensors of numbers, booleans or strings"
+    )]
+    Type {
+        /// The input's or output's name.
+        name: String,
+        /// What the engine calls the type.
+        given: String,
+    },
+    /// The model does not take rows.
+    #[error(
+        "input {name:?} has shape {shape:?}; the first dimension is the rows and must be dynamic (any batch) or 1 (rows \
+         then run one at a time): export the model with a dynamic first axis"
+    )]
+    Rows {
+        /// The input's name.
+        name: String,
+        /// Its shape, -1 for a dynamic dimension.
+        shape: Vec<i64>,
+    },
+    /// The model has nothing to ask for.
+    #[error("the model has no inputs, so that a record would have no columns")]
+    NoInputs,
+    /// The first run showed that results cannot be told apart by rows.
+    #[error("the first run with zeros failed: {0}")]
+    WarmUp(#[source] EngineError),
+}

@@ -1,0 +1,191 @@
+//! ONNX Runtime: the library is loaded at run time, and every engine thread has a session of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millrace_wire::{DType, Signature, Tensor, TensorSpec};
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::session::builder::SessionBuilder;
+use ort::session::{Session, SessionInputValue};
+use ort::value::{Outlet, TensorElementType, ValueType};
+use tracing::debug;
+
+use super::onnx_values::{read_output, view_input};
+use super::{Engine, EngineError, LoadError};
+
+/// The file name that the system's loader knows the library by.
+const LIBRARY_NAME: &str = "libonnxruntime.so";
+
+/// The loaded library. There is one per process; handles to it are cheap.
+#[derive(Debug, Clone)]
+pub struct OnnxLibrary {
+    environment: Environment,
+}
+
+/// The library of this process and the path it was asked for by.
+static LOADED: Mutex<Option<(Option<PathBuf>, Environment)>> = Mutex::new(None);
+
+impl OnnxLibrary {
+    /// Loads `libonnxruntime.so` from `path`, or else from beside the program, or else from where the system's loader
+    /// finds it.
+    ///
+    /// # Errors
+    /// [`LoadError::Library`] says what to do; [`LoadError::LibraryTwice`] if this process loaded another one before.
+    pub fn load(path: Option<&Path>) -> Result<Self, LoadError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((from, environment)) = loaded.as_ref() {
+            if from.as_deref() != path {
+                return Err(LoadError::LibraryTwice {
+                    loaded: from.clone(),
+                    asked: path.map(Path::to_owned),
+                });
+            }
+            return Ok(Self {
+                environment: environment.clone(),
+            });
+        }
+        let file = path.map_or_else(beside_program, Path::to_owned);
+        let builder = ort::init_from(&file).map_err(|source| LoadError::Library {
+            source: Box::new(source),
+        })?;
+        let environment = builder
+            .with_name("millrace")
+            .with_telemetry(false)
+            .with_logger(Arc::new(
+                |level, category: &str, _id: &str, place: &str, message: &str| {
+                    // Whatever goes wrong also comes back as an error, which is reported where it is handled.
+                    debug!(target: "onnxruntime", ?level, category, place, "{message}");
+                },
+            ))
+            .build()
+            .map_err(|source| LoadError::Library {
+                source: Box::new(source),
+            })?;
+        environment.set_log_level(LogLevel::Warning);
+        *loaded = Some((path.map(Path::to_owned), environment.clone()));
+        Ok(Self { environment })
+    }
+}
+
+/// A plain file name is left to the system's loader, so that is the answer when nothing lies beside the program.
+fn beside_program() -> PathBuf {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|program| Some(program.parent()?.join(LIBRARY_NAME)));
+    beside
+        .filter(|file| file.exists())
+        .unwrap_or_else(|| PathBuf::from(LIBRARY_NAME))
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct OnnxEngine {
+    session: Session,
+    signature: Signature,
+}
+
+impl OnnxEngine {
+    /// Loads a model file into a session that computes with `threads` threads, the calling one included.
+    ///
+    /// # Errors
+    /// [`LoadError::Model`] with ONNX Runtime's words, [`LoadError::Type`] for what no record can hold.
+    pub fn load(library: &OnnxLibrary, file: &Path, threads: usize) -> Result<Self, LoadError> {
+        let session = open_session(library, file, threads).map_err(|source| LoadError::Model {
+            file: file.to_owned(),
+            source: Box::new(source),
+        })?;
+        let signature = Signature {
+            inputs: specs(session.inputs())?,
+            outputs: specs(session.outputs())?,
+        };
+        Ok(Self { session, signature })
+    }
+}
+
+fn open_session(library: &OnnxLibrary, file: &Path, threads: usize) -> ort::Result<Session> {
+    let builder: SessionBuilder = Session::builder(&library.environment)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        // Spinning threads would take the cores that poll, encode and send.
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        // ONNX Runtime keeps one memory plan per input shape that it has ever seen; our batch sizes vary.
+        .with_memory_pattern(false)?
+        .with_log_level(LogLevel::Warning)?;
+    let mut builder = builder;
+    builder.commit_from_file(file)
+}
+
+fn specs(outlets: &[Outlet]) -> Result<Vec<TensorSpec>, LoadError> {
+    let mut specs = Vec::with_capacity(outlets.len());
+    for outlet in outlets {
+        let unsupported = || LoadError::Type {
+            name: outlet.name().to_owned(),
+            given: outlet.dtype().to_string(),
+        };
+        let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+            return Err(unsupported());
+        };
+        let dtype = dtype(*ty).ok_or_else(unsupported)?;
+        let shape = shape
+            .iter()
+            .map(|size| usize::try_from(*size).ok())
+            .collect();
+        specs.push(TensorSpec {
+            name: outlet.name().to_owned(),
+            dtype,
+            shape,
+        });
+    }
+    Ok(specs)
+}
+
+/// Our name for an element type, if records can hold it.
+pub(super) fn dtype(element: TensorElementType) -> Option<DType> {
+    match element {
+        TensorElementType::Bool => Some(DType::Bool),
+        TensorElementType::Int8 => Some(DType::Int8),
+        TensorElementType::Int16 => Some(DType::Int16),
+        TensorElementType::Int32 => Some(DType::Int32),
+        TensorElementType::Int64 => Some(DType::Int64),
+        TensorElementType::Uint8 => Some(DType::Uint8),
+        TensorElementType::Uint16 => Some(DType::Uint16),
+        TensorElementType::Uint32 => Some(DType::Uint32),
+        TensorElementType::Uint64 => Some(DType::Uint64),
+        TensorElementType::Float16 => Some(DType::Float16),
+        TensorElementType::Bfloat16 => Some(DType::Bfloat16),
+        TensorElementType::Float32 => Some(DType::Float32),
+        TensorElementType::Float64 => Some(DType::Float64),
+        TensorElementType::String => Some(DType::String),
+        _ => None,
+    }
+}
+
+impl Engine for OnnxEngine {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn run(&mut self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, EngineError> {
+        let rows = inputs.first().map_or(0, Tensor::rows);
+        let mut views: Vec<SessionInputValue<'_>> = Vec::with_capacity(inputs.len());
+        for input in &inputs {
+            views.push(view_input(input).map_err(engine_error)?);
+        }
+        let values = self.session.run(views.as_slice()).map_err(engine_error)?;
+        let mut outputs = Vec::with_capacity(self.signature.outputs.len());
+        for ((name, value), spec) in values.iter().zip(&self.signature.outputs) {
+            debug_assert_eq!(name, spec.name);
+            outputs.push(read_output(&spec.name, &value, rows)?);
+        }
+        Ok(outputs)
+    }
+}
+
+pub(super) fn engine_error(error: ort::Error) -> EngineError {
+    match error.code() {
+        ort::ErrorCode::InvalidArgument => EngineError::Refused(Box::new(error)),
+        _ => EngineError::Failed(Box::new(error)),
+    }
+}

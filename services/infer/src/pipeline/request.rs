@@ -1,0 +1,123 @@
+//! A record on its way through the pipeline.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millrace_kafka as kafka;
+use millrace_wire as wire;
+use millrace_wire::headers::{RequestHeaders, Source};
+
+use super::lane::Lane;
+use super::outcome::Outcome;
+use crate::batch::Answer;
+
+/// One record, from the poll thread until its result is acknowledged.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// The record without its value, which is in `content`.
+    pub(crate) record: kafka::Record,
+    pub(crate) content: Content,
+    /// Empty where the record's headers could not be read.
+    pub(crate) headers: RequestHeaders,
+    pub(crate) lane: Arc<Lane<Outcome>>,
+    pub(crate) sequence: u64,
+    ticket: Mutex<Option<kafka::Ticket>>,
+    /// Only for a record that was cut into several pieces.
+    answer: Option<Mutex<Answer>>,
+}
+
+/// The record's value.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Decoded, and it fits the signature.
+    Instances(wire::Record),
+    /// As it came, because it was refused.
+    Bytes(Option<Vec<u8>>),
+}
+
+/// Rows of a request that run together.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) request: Arc<Request>,
+    /// Which piece of the request this is.
+    pub(crate) piece: usize,
+    pub(crate) rows: Range<usize>,
+}
+
+impl Request {
+    pub(crate) fn new(
+        record: kafka::Record,
+        ticket: kafka::Ticket,
+        lane: Arc<Lane<Outcome>>,
+        (headers, content): (RequestHeaders, Content),
+    ) -> Self {
+        let sequence = ticket.sequence();
+        Self {
+            record,
+            content,
+            headers,
+            lane,
+            sequence,
+            ticket: Mutex::new(Some(ticket)),
+            answer: None,
+        }
+    }
+
+    /// The record runs in several pieces.
+    pub(crate) fn in_pieces(self, pieces: usize) -> Self {
+        Self {
+            answer: (pieces > 1).then(|| Mutex::new(Answer::of(pieces))),
+            ..self
+        }
+    }
+
+    /// The caller's id, or else the record's coordinates.
+    pub(crate) fn id(&self) -> String {
+        self.headers
+            .id
+            .clone()
+            .unwrap_or_else(|| self.source().to_string())
+    }
+
+    /// Where the record came from.
+    pub(crate) fn source(&self) -> Source {
+        Source {
+            topic: self.record.topic.to_string(),
+            partition: self.record.partition,
+            offset: self.record.offset,
+        }
+    }
+
+    /// The value as it came.
+    pub(crate) fn original_value(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Instances(record) => Some(record.payload()),
+            Content::Bytes(bytes) => bytes.as_deref(),
+        }
+    }
+
+    /// Whether the partition is still ours.
+    pub(crate) fn is_current(&self) -> bool {
+        self.ticket()
+            .as_ref()
+            .is_some_and(kafka::Ticket::is_current)
+    }
+
+    /// The outcome is durable: the record's offset may be committed.
+    pub(crate) fn finish(&self) {
+        let ticket = self.ticket().take();
+        if let Some(ticket) = ticket {
+            ticket.done();
+        }
+    }
+
+    /// The answer that is put together from pieces, if this record was cut.
+    pub(crate) fn answer(&self) -> Option<MutexGuard<'_, Answer>> {
+        let answer = self.answer.as_ref()?;
+        Some(answer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ticket(&self) -> MutexGuard<'_, Option<kafka::Ticket>> {
+        self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

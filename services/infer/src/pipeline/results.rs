@@ -1,0 +1,318 @@
+//! Results, replies and dead letters: what is sent for each request, and when the request is finished.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use millrace_kafka::{DeliveryError, Failure, Headers, OutRecord, Producer, SendError};
+use millrace_wire::Status;
+use millrace_wire::headers::{self, ReplyTo, ResultHeaders};
+
+use super::outcome::{Outcome, Refusal, Resend, Settled, Stage, Verdict};
+use super::request::Request;
+use super::{Queue, Served};
+use crate::fatal::Fatal;
+use crate::metrics::ModelMetrics;
+use crate::topics::ModelTopics;
+
+mod letter;
+
+pub(crate) use letter::LetterSize;
+
+/// How long one attempt waits for room in the producer; attempts go on until the producer stops.
+const ROOM_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Headers that speak to us, or that we write anew; all others are passed on.
+const OUR_HEADERS: [&str; 11] = [
+    headers::ID,
+    headers::REPLY_TO,
+    headers::DEADLINE,
+    headers::VERSION,
+    headers::LABEL,
+    headers::SIGNATURE,
+    headers::CONTENT_TYPE,
+    headers::MODEL,
+    headers::STATUS,
+    headers::ERROR,
+    headers::SOURCE,
+];
+
+/// What the engine threads of one model share.
+#[derive(Debug)]
+pub(crate) struct Results {
+    producer: Producer,
+    topics: ModelTopics,
+    shared: Shared,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) model: Served,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) metrics: ModelMetrics,
+    pub(crate) fatal: Fatal,
+}
+
+/// A request and how many acknowledgements it still waits for.
+#[derive(Debug)]
+pub(crate) struct Debts {
+    request: Arc<Request>,
+    open: AtomicUsize,
+}
+
+impl Debts {
+    fn of(request: &Arc<Request>, acknowledgements: usize) -> Arc<Self> {
+        Arc::new(Self {
+            request: Arc::clone(request),
+            open: AtomicUsize::new(acknowledgements),
+        })
+    }
+
+    /// One record about the request is durable; with the last one the request is finished.
+    fn pay(&self) {
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.request.finish();
+        }
+    }
+}
+
+/// Whether a result carries what the request brought along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Luggage {
+    /// The request's key and unknown headers.
+    Whole,
+    /// Nothing: with it, the result was too large.
+    None,
+}
+
+impl Results {
+    pub(crate) fn new(producer: Producer, topics: ModelTopics, shared: Shared) -> Self {
+        Self {
+            producer,
+            topics,
+            shared,
+        }
+    }
+
+    pub(crate) fn model(&self) -> &Served {
+        &self.shared.model
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.shared.queue
+    }
+
+    pub(crate) fn metrics(&self) -> &ModelMetrics {
+        &self.shared.metrics
+    }
+
+    pub(crate) fn fatal(&self) -> &Fatal {
+        &self.shared.fatal
+    }
+
+    /// Sends what has its turn; may wait for room in the producer.
+    pub(crate) fn settle(self: &Arc<Self>, settled: Settled) {
+        match settled {
+            Settled::InTurn(outcome) => {
+                let (lane, sequence) =
+                    (Arc::clone(&outcome.request.lane), outcome.request.sequence);
+                lane.offer(sequence, outcome, |outcome| self.send(outcome));
+            }
+            Settled::Late(outcome) => self.send(outcome),
+            Settled::Again(debts, refusal, Resend::Result) => {
+                self.send_error_result(&debts, refusal, Luggage::None)
+            }
+            Settled::Again(debts, refusal, Resend::Letter(size)) => {
+                self.send_letter(debts, refusal, size)
+            }
+        }
+    }
+
+    fn send(self: &Arc<Self>, outcome: Outcome) {
+        let Outcome { request, verdict } = outcome;
+        match verdict {
+            Verdict::Answer(value) => self.send_answer(request, value),
+            Verdict::Refusal(refusal) => self.send_refusal(&request, refusal),
+        }
+    }
+
+    fn send_answer(self: &Arc<Self>, request: Arc<Request>, value: Vec<u8>) {
+        let headers = self.headers(&request, None, Luggage::Whole);
+        let size_bytes = value.len();
+        self.reply(&request, &headers, &value);
+        let record = self.result(&request, headers, value);
+        let results = Arc::clone(self);
+        let sent = Arc::clone(&request);
+        let outcome = self.post(record, move |delivery| match delivery {
+            Ok(()) => {
+                results.metrics().count_result(Status::Ok);
+                sent.finish();
+            }
+            Err(error) if error.failure == Failure::Poison => {
+                let verdict = Verdict::Refusal(too_large(size_bytes, &error.to_string()));
+                results.queue().push_aside(Settled::Late(Outcome {
+                    request: sent,
+                    verdict,
+                }));
+            }
+            Err(error) => results.undelivered(error),
+        });
+        if let Err(reason) = outcome {
+            self.send_refusal(&request, too_large(size_bytes, &reason));
+        }
+    }
+
+    fn send_refusal(self: &Arc<Self>, request: &Arc<Request>, refusal: Refusal) {
+        let debts = Debts::of(request, if refusal.stage.is_poison() { 2 } else { 1 });
+        let headers = self.headers(request, Some(&refusal), Luggage::Whole);
+        self.reply(request, &headers, &[]);
+        self.send_error_result(&debts, refusal.clone(), Luggage::Whole);
+        if refusal.stage.is_poison() {
+            self.send_letter(debts, refusal, LetterSize::Whole);
+        }
+    }
+
+    /// An empty result with the reason in its headers.
+    fn send_error_result(self: &Arc<Self>, debts: &Arc<Debts>, refusal: Refusal, luggage: Luggage) {
+        let headers = self.headers(&debts.request, Some(&refusal), luggage);
+        let mut record = self.result(&debts.request, headers, Vec::new());
+        record.key = record.key.filter(|_| luggage == Luggage::Whole);
+        let (results, debt, sent) = (Arc::clone(self), Arc::clone(debts), refusal.clone());
+        let outcome = self.post(record, move |delivery| match delivery {
+            Ok(()) => {
+                results.metrics().count_result(sent.status);
+                debt.pay();
+            }
+            Err(error) if error.failure == Failure::Poison && luggage == Luggage::Whole => {
+                results
+                    .queue()
+                    .push_aside(Settled::Again(debt, sent, Resend::Result));
+            }
+            Err(error) => results.undelivered(error),
+        });
+        match (outcome, luggage) {
+            (Ok(()), _) => {}
+            (Err(_), Luggage::Whole) => self.send_error_result(debts, refusal, Luggage::None),
+            (Err(reason), Luggage::None) => self.unsendable("an empty result", &reason),
+        }
+    }
+
+    fn result(&self, request: &Request, headers: Headers, value: Vec<u8>) -> OutRecord {
+        OutRecord {
+            topic: Arc::clone(&self.topics.results),
+            partition: Some(request.record.partition % self.topics.results_partitions.max(1)),
+            key: request.record.key.clone(),
+            value: Some(value),
+            headers,
+        }
+    }
+
+    fn headers(&self, request: &Request, refusal: Option<&Refusal>, luggage: Luggage) -> Headers {
+        let ours = ResultHeaders {
+            id: request.id(),
+            model: self.model().name.clone(),
+            version: Some(self.model().version),
+            status: refusal.map_or(Status::Ok, |refusal| refusal.status),
+            error: refusal.map(|refusal| refusal.sentence.clone()),
+            source: request.source(),
+        };
+        let pairs = ours.to_pairs();
+        let mut all = Headers::with_capacity(pairs.len() + request.record.headers.len());
+        for (name, value) in pairs {
+            all.push(name, Some(value));
+        }
+        if luggage == Luggage::Whole {
+            for (name, value) in request.record.headers.iter() {
+                if !OUR_HEADERS.contains(&name) {
+                    all.push(name, value.map(<[u8]>::to_vec));
+                }
+            }
+        }
+        all
+    }
+
+    /// A copy of the result for the caller who waits. It is never waited for: the result is in its topic as well.
+    fn reply(self: &Arc<Self>, request: &Request, headers: &Headers, value: &[u8]) {
+        if request.headers.reply_to_error.is_some() {
+            return self.metrics().count_lost_reply("refused");
+        }
+        let Some(ReplyTo { topic, partition }) = &request.headers.reply_to else {
+            return;
+        };
+        if **topic != *self.topics.replies || *partition >= self.topics.replies_partitions {
+            return self.metrics().count_lost_reply("refused");
+        }
+        let record = OutRecord {
+            topic: Arc::clone(&self.topics.replies),
+            partition: Some(*partition),
+            key: Some(request.id().into_bytes()),
+            value: Some(value.to_vec()),
+            headers: headers.clone(),
+        };
+        let results = Arc::clone(self);
+        let outcome = self.post(record, move |delivery| match delivery {
+            Ok(()) => {
+                results.metrics().replies_sent.inc();
+            }
+            Err(_) => results.metrics().count_lost_reply("failed"),
+        });
+        if outcome.is_err() {
+            self.metrics().count_lost_reply("failed");
+        }
+    }
+
+    /// Gives a record to the producer, waiting for room.
+    ///
+    /// # Errors
+    /// Only if this record can never be sent, with the reason. When nothing can be sent any more, the process is
+    /// stopping: the callback is dropped and with it the ticket, so that the offset stays.
+    fn post<F>(&self, record: OutRecord, on_delivery: F) -> Result<(), String>
+    where
+        F: FnOnce(Result<(), DeliveryError>) + Send + 'static,
+    {
+        let callback = move |delivery: Result<_, DeliveryError>| on_delivery(delivery.map(drop));
+        let mut attempt = self.producer.send_blocking(record, callback, ROOM_DEADLINE);
+        while let Err(not_sent) = attempt {
+            let not_sent = *not_sent;
+            attempt = match not_sent.reason {
+                SendError::Busy => self.producer.send_blocking(
+                    not_sent.record,
+                    not_sent.on_delivery,
+                    ROOM_DEADLINE,
+                ),
+                SendError::TooLarge { .. }
+                | SendError::Refused {
+                    failure: Failure::Poison,
+                    ..
+                } => {
+                    return Err(not_sent.reason.to_string());
+                }
+                SendError::Stopping => return Ok(()),
+                SendError::Refused { .. } | SendError::Fatal(_) => {
+                    self.fatal().report(
+                        anyhow::Error::new(not_sent.reason).context("a result cannot be sent"),
+                    );
+                    return Ok(());
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// The producer retries for as long as it runs, so this is its end, or an error that it cannot get over.
+    fn undelivered(&self, error: DeliveryError) {
+        if error.failure != Failure::Transient {
+            self.fatal().report(anyhow::Error::new(error));
+        }
+    }
+
+    fn unsendable(&self, what: &str, reason: &str) {
+        self.fatal()
+            .report(anyhow::anyhow!("{what} cannot be sent: {reason}"));
+    }
+}
+
+fn too_large(size_bytes: usize, reason: &str) -> Refusal {
+    let sentence = format!("the result of {size_bytes} bytes cannot be sent: {reason}");
+    Refusal::new(Status::OutOfRange, Stage::Result, sentence)
+}

@@ -1,0 +1,282 @@
+//! An engine thread: takes a batch, runs it, hands the answers over in their order.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use millrace_wire::{Encoder, Record, Status, Tensor};
+use tracing::{debug, warn};
+
+use super::outcome::{Outcome, Refusal, Settled, Stage, Verdict};
+use super::request::{Content, Part, Request};
+use super::results::Results;
+use crate::batch::{Condemned, OutputRows, assemble, encode, isolate};
+use crate::engine::{Engine, EngineError};
+use crate::models::BuildEngine;
+
+/// Owns one engine.
+pub(crate) struct Worker {
+    engine: Runner,
+    answers: Answers,
+}
+
+impl Worker {
+    pub(crate) fn new(engine: Box<dyn Engine>, build: BuildEngine, results: Arc<Results>) -> Self {
+        Self {
+            engine: Runner {
+                engine: Some(engine),
+                build,
+                results: Arc::clone(&results),
+            },
+            answers: Answers {
+                encoder: Encoder::default(),
+                results,
+            },
+        }
+    }
+
+    /// Runs on a thread of its own until the queue is closed and empty. A panic outside the engine stops the process.
+    pub(crate) fn spawn(mut self, name: &str) -> anyhow::Result<JoinHandle<()>> {
+        let fatal = self.answers.results.fatal().clone();
+        let thread_name = name.to_owned();
+        let run = move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run())) {
+                fatal.report(anyhow::anyhow!(
+                    "thread {thread_name} panicked: {}",
+                    panic_message(&*panic)
+                ));
+            }
+        };
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .with_context(|| format!("cannot start thread {name}"))
+    }
+
+    fn run(&mut self) {
+        let results = Arc::clone(&self.answers.results);
+        while let Some(batch) = results.queue().take() {
+            for settled in batch.aside {
+                results.settle(settled);
+            }
+            if batch.pieces.is_empty() {
+                continue;
+            }
+            let parts = self.answers.still_wanted(batch.pieces);
+            if parts.is_empty() {
+                continue;
+            }
+            results.metrics().count_batch(
+                batch.release,
+                parts.iter().map(|part| part.rows.len()).sum(),
+            );
+            self.run_batch(&parts);
+        }
+    }
+
+    fn run_batch(&mut self, parts: &[Part]) {
+        let Self { engine, answers } = self;
+        match engine.run(parts) {
+            Ok(outputs) => answers.answer(parts, outputs),
+            Err(error) => {
+                let isolation_runs = answers.results.metrics().isolation_runs.clone();
+                let mut run = |parts: &[Part]| {
+                    isolation_runs.inc();
+                    engine.run(parts)
+                };
+                isolate(
+                    parts,
+                    error,
+                    &mut run,
+                    &mut |parts, outcome| match outcome {
+                        Ok(outputs) => answers.answer(parts, outputs),
+                        Err(Condemned { error, failed_runs }) => {
+                            answers.condemn(parts, &error, failed_runs)
+                        }
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// The engine, built anew after a panic.
+struct Runner {
+    /// `None` only when it could not be built again; the process is stopping then.
+    engine: Option<Box<dyn Engine>>,
+    build: BuildEngine,
+    results: Arc<Results>,
+}
+
+impl Runner {
+    fn run(&mut self, parts: &[Part]) -> Result<Vec<Tensor>, EngineError> {
+        let rows = parts
+            .iter()
+            .filter_map(|part| Some((instances(&part.request)?, part.rows.clone())));
+        let inputs = assemble(&self.results.model().signature.inputs, rows)
+            .map_err(|error| EngineError::Failed(Box::new(error)))?;
+        let Some(engine) = &mut self.engine else {
+            return Err(EngineError::Panicked(
+                "it could not be built again".to_owned(),
+            ));
+        };
+        let start = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| engine.run(inputs)));
+        self.results
+            .metrics()
+            .engine_seconds
+            .observe(start.elapsed().as_secs_f64());
+        outcome.unwrap_or_else(|panic| {
+            let message = panic_message(&*panic);
+            warn!(message, "the engine panicked; building it again");
+            self.rebuild();
+            Err(EngineError::Panicked(message))
+        })
+    }
+
+    fn rebuild(&mut self) {
+        self.results.metrics().engine_rebuilds.inc();
+        // The old one goes first: two copies of the weights may not fit. It may panic again on its way out.
+        let old = self.engine.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+        match (self.build)() {
+            Ok(engine) => self.engine = Some(engine),
+            Err(error) => self
+                .results
+                .fatal()
+                .report(anyhow::Error::new(error).context("the engine cannot be built again")),
+        }
+    }
+}
+
+fn instances(request: &Request) -> Option<&Record> {
+    match &request.content {
+        Content::Instances(record) => Some(record),
+        Content::Bytes(_) => None,
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    if let Some(message) = panic.downcast_ref::<&str>() {
+        return (*message).to_owned();
+    }
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Turns outputs into results.
+struct Answers {
+    encoder: Encoder,
+    results: Arc<Results>,
+}
+
+impl Answers {
+    /// Drops what nobody wants any more: records of partitions that are no longer ours, records past their deadline,
+    /// further pieces of records that have failed.
+    fn still_wanted(&self, parts: Vec<Part>) -> Vec<Part> {
+        let now_unix_ms = unix_ms();
+        let mut wanted = Vec::with_capacity(parts.len());
+        for part in parts {
+            let request = &part.request;
+            if !request.is_current() {
+                self.results.metrics().skipped.inc();
+            } else if request
+                .headers
+                .deadline_unix_ms
+                .is_some_and(|deadline| deadline < now_unix_ms)
+            {
+                let sentence = "the deadline in mr-deadline has passed before the model could run";
+                self.refuse(
+                    request,
+                    Refusal::new(Status::DeadlineExceeded, Stage::Deadline, sentence),
+                );
+            } else if !request.answer().is_some_and(|answer| answer.has_failed()) {
+                wanted.push(part);
+            }
+        }
+        wanted
+    }
+
+    /// Sends the outputs of a run, which hold the rows of `parts` one after another.
+    fn answer(&mut self, parts: &[Part], outputs: Vec<Tensor>) {
+        let outputs = Arc::new(outputs);
+        let mut rows_answered: u64 = 0;
+        let mut start = 0;
+        for part in parts {
+            let rows = start..start + part.rows.len();
+            start = rows.end;
+            rows_answered += part.rows.len() as u64;
+            let Some(mut answer) = part.request.answer() else {
+                self.send(&part.request, &[(&outputs, rows)]);
+                continue;
+            };
+            let complete = answer.complete(
+                part.piece,
+                OutputRows {
+                    outputs: Arc::clone(&outputs),
+                    rows,
+                },
+            );
+            drop(answer);
+            if let Some(pieces) = complete {
+                let pieces: Vec<_> = pieces
+                    .iter()
+                    .map(|piece| (piece.outputs.as_slice(), piece.rows.clone()))
+                    .collect();
+                self.send(&part.request, &pieces);
+            }
+        }
+        self.results.metrics().rows.inc_by(rows_answered);
+    }
+
+    fn send(&mut self, request: &Arc<Request>, outputs: &[(&[Tensor], std::ops::Range<usize>)]) {
+        let names = &self.results.model().signature.outputs;
+        let verdict = match encode(&mut self.encoder, names, outputs) {
+            Ok(value) => Verdict::Answer(value),
+            Err(error) => Verdict::Refusal(Refusal::new(
+                Status::Internal,
+                Stage::Result,
+                error.to_string(),
+            )),
+        };
+        self.results.settle(Settled::InTurn(Outcome {
+            request: Arc::clone(request),
+            verdict,
+        }));
+    }
+
+    /// `parts` is the one part that makes its batch fail.
+    fn condemn(&self, parts: &[Part], error: &EngineError, failed_runs: i32) {
+        for part in parts {
+            debug!(
+                topic = %part.request.record.topic, partition = part.request.record.partition,
+                offset = part.request.record.offset, %error, "the model cannot answer this record"
+            );
+            self.refuse(&part.request, Refusal::by_engine(error, failed_runs));
+        }
+    }
+
+    /// Once per request, however many of its pieces fail.
+    fn refuse(&self, request: &Arc<Request>, refusal: Refusal) {
+        if request.answer().is_some_and(|mut answer| !answer.fail()) {
+            return;
+        }
+        let verdict = Verdict::Refusal(refusal);
+        self.results.settle(Settled::InTurn(Outcome {
+            request: Arc::clone(request),
+            verdict,
+        }));
+    }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

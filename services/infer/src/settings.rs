@@ -1,0 +1,318 @@
+//! The settings of `millrace-infer`, as they stand in its file, the environment and its flags.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use millrace_boot::{AdminSettings, InvalidSetting, TelemetrySettings, Validate};
+use millrace_kafka::Cluster;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The cluster and librdkafka's options.
+    pub kafka: Cluster,
+    /// Topic names.
+    pub topics: TopicSettings,
+    /// Which models to serve.
+    pub models: ModelSettings,
+    /// How engines compute; a model's own `model.toml` goes before it.
+    pub engine: EngineSettings,
+    /// When a batch is full; a model's own `model.toml` goes before it.
+    pub batch: BatchSettings,
+    /// How much is read ahead.
+    pub consumer: ConsumerSettings,
+    /// How results are sent.
+    pub producer: ProducerSettings,
+    /// Name of this replica in the models topic; random when empty.
+    pub replica: String,
+    /// How long a stop may take: unfinished records are then left for the next process.
+    #[serde(with = "humantime_serde")]
+    pub drain_deadline: Duration,
+    /// Logs and traces.
+    pub telemetry: TelemetrySettings,
+    /// `/live`, `/ready`, `/metrics`.
+    pub admin: AdminSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kafka: Cluster::default(),
+            topics: TopicSettings::default(),
+            models: ModelSettings::default(),
+            engine: EngineSettings::default(),
+            batch: BatchSettings::default(),
+            consumer: ConsumerSettings::default(),
+            producer: ProducerSettings::default(),
+            replica: String::new(),
+            drain_deadline: Duration::from_secs(20),
+            telemetry: TelemetrySettings::default(),
+            admin: AdminSettings::on_port(9101),
+        }
+    }
+}
+
+/// Topic names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TopicSettings {
+    /// First part of every topic and group name.
+    pub prefix: String,
+    /// How long to wait at start for the broker and for topics that do not exist yet, before giving up.
+    #[serde(with = "humantime_serde")]
+    pub wait: Duration,
+}
+
+impl Default for TopicSettings {
+    fn default() -> Self {
+        Self {
+            prefix: "millrace".to_owned(),
+            wait: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Which models to serve.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Folder of `<name>/<version>/model.onnx`.
+    pub path: PathBuf,
+    /// Models to serve; every one in the folder when empty.
+    pub names: Vec<String>,
+    /// A descriptor in the models topic is believed for this long, and renewed three times as often.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("models"),
+            names: Vec::new(),
+            lease: Duration::from_secs(9),
+        }
+    }
+}
+
+/// How engines compute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineSettings {
+    /// Path of `libonnxruntime.so`; without it the one beside the program is taken, then the system loader's.
+    pub library: Option<PathBuf>,
+    /// Threads that compute one batch. For large models the number of cores, for small ones 1.
+    pub threads: usize,
+    /// Batches computed at the same time; each has a session and a copy of the weights.
+    pub instances: usize,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            library: None,
+            threads: 1,
+            instances: 1,
+        }
+    }
+}
+
+/// When a batch is full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchSettings {
+    /// Rows in one run; records with more are split and their answers put together again.
+    pub max_rows: usize,
+    /// Bytes of Arrow records in one run; a single row may be larger.
+    pub max_bytes: usize,
+    /// How long a free engine waits for a batch to fill. Zero: it takes what is there.
+    #[serde(with = "humantime_serde")]
+    pub max_delay: Duration,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self {
+            max_rows: 128,
+            max_bytes: 4 << 20,
+            max_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// How much is read ahead of the engines, per model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsumerSettings {
+    /// Reading pauses when unfinished records hold this many bytes.
+    pub max_in_flight_bytes: usize,
+    /// Reading pauses when this many records are unfinished.
+    pub max_in_flight_records: usize,
+    /// Larger records are refused.
+    pub max_record_bytes: usize,
+    /// How often finished offsets are committed.
+    #[serde(with = "humantime_serde")]
+    pub commit_interval: Duration,
+    /// Static membership of the consumer group; only with a name that no other replica has.
+    pub instance_id: Option<String>,
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> Self {
+        Self {
+            max_in_flight_bytes: 64 << 20,
+            max_in_flight_records: 20_000,
+            max_record_bytes: 64 << 20,
+            commit_interval: Duration::from_secs(1),
+            instance_id: None,
+        }
+    }
+}
+
+/// How results are sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProducerSettings {
+    /// How long the producer waits for more records for one request to the broker.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+    /// Bytes of results that wait for the broker before the engines have to wait.
+    pub max_queue_bytes: usize,
+    /// The largest result or dead letter that is given to the broker, whose topics may allow less.
+    pub max_record_bytes: usize,
+}
+
+impl Default for ProducerSettings {
+    fn default() -> Self {
+        Self {
+            linger: Duration::from_millis(1),
+            max_queue_bytes: 64 << 20,
+            max_record_bytes: 20 << 20,
+        }
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self) -> Result<(), InvalidSetting> {
+        self.telemetry.validate()?;
+        self.topics.validate()?;
+        self.engine.validate("engine")?;
+        self.batch.validate("batch")?;
+        at_least(
+            "consumer.max_in_flight_bytes",
+            self.consumer.max_in_flight_bytes,
+            1,
+        )?;
+        at_least(
+            "consumer.max_in_flight_records",
+            self.consumer.max_in_flight_records,
+            1,
+        )?;
+        at_least(
+            "consumer.max_record_bytes",
+            self.consumer.max_record_bytes,
+            1,
+        )?;
+        let max_queue_bytes = self.producer.max_queue_bytes;
+        at_least(
+            "producer.max_record_bytes",
+            self.producer.max_record_bytes,
+            1,
+        )?;
+        at_least(
+            "producer.max_queue_bytes",
+            max_queue_bytes,
+            self.producer.max_record_bytes,
+        )?;
+        if self.models.lease < Duration::from_secs(1) {
+            return Err(InvalidSetting::new("models.lease", "must be at least 1s"));
+        }
+        if self.replica.contains('/') {
+            return Err(InvalidSetting::new(
+                "replica",
+                format!("is {:?}; it must not contain `/`", self.replica),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl TopicSettings {
+    fn validate(&self) -> Result<(), InvalidSetting> {
+        if is_topic_name(&self.prefix) {
+            return Ok(());
+        }
+        let problem = format!(
+            "is {:?}; it must be letters, digits, `.`, `_` or `-`, at most 150",
+            self.prefix
+        );
+        Err(InvalidSetting::new("topics.prefix", problem))
+    }
+}
+
+impl EngineSettings {
+    /// The first value that cannot be; `section` is where it stands.
+    pub(crate) fn validate(&self, section: &str) -> Result<(), InvalidSetting> {
+        at_least(&format!("{section}.threads"), self.threads, 1)?;
+        at_least(&format!("{section}.instances"), self.instances, 1)
+    }
+}
+
+impl BatchSettings {
+    /// The first value that cannot be; `section` is where it stands.
+    pub(crate) fn validate(&self, section: &str) -> Result<(), InvalidSetting> {
+        at_least(&format!("{section}.max_rows"), self.max_rows, 1)?;
+        at_least(&format!("{section}.max_bytes"), self.max_bytes, 1)?;
+        if self.max_delay > Duration::from_secs(60) {
+            let problem = format!("is {}s; it must be at most 60s", self.max_delay.as_secs());
+            return Err(InvalidSetting::new(format!("{section}.max_delay"), problem));
+        }
+        Ok(())
+    }
+}
+
+fn at_least(key: &str, value: usize, least: usize) -> Result<(), InvalidSetting> {
+    if value >= least {
+        return Ok(());
+    }
+    Err(InvalidSetting::new(
+        key,
+        format!("is {value}; it must be at least {least}"),
+    ))
+}
+
+/// Whether Kafka takes this as (part of) a topic name. The whole name is limited to 249 bytes.
+pub(crate) fn is_topic_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=150).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(change: impl FnOnce(&mut Settings)) -> String {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        settings
+            .validate()
+            .expect_err("the setting is wrong")
+            .to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        Settings::default().validate().unwrap();
+    }
+
+    #[test]
+    fn impossible_values_are_named_by_their_key() {
+        assert!(problem(|s| s.batch.max_rows = 0).contains("batch.max_rows"));
+        assert!(problem(|s| s.engine.threads = 0).contains("engine.threads"));
+        assert!(problem(|s| s.topics.prefix = "a b".to_owned()).contains("topics.prefix"));
+        assert!(problem(|s| s.replica = "a/b".to_owned()).contains("replica"));
+        assert!(problem(|s| s.models.lease = Duration::ZERO).contains("models.lease"));
+    }
+}
