@@ -1,5 +1,6 @@
 //! Logs to standard error as text or JSON; traces over OTLP when an endpoint is set, and at no cost when none is.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
@@ -7,6 +8,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
@@ -87,15 +89,20 @@ impl Validate for TelemetrySettings {
 
 impl TelemetrySettings {
     fn filter(&self) -> Result<EnvFilter, InvalidSetting> {
-        EnvFilter::builder()
-            .parse(&self.log.level)
-            .map_err(|error| {
-                let problem = format!(
-                    "is {:?} ({error}); write error, warn, info, debug or trace",
-                    self.log.level
-                );
-                InvalidSetting::new("telemetry.log.level", problem)
-            })
+        let level = &self.log.level;
+        let wrong = |why: &str| {
+            let problem = format!("is {level:?} ({why}); write error, warn, info, debug or trace");
+            InvalidSetting::new("telemetry.log.level", problem)
+        };
+        // EnvFilter takes a misspelt level for the name of a module, and then logs nothing.
+        let is_plain = |directive: &&str| !directive.contains(['=', '[']);
+        for directive in level.split(',').filter(is_plain) {
+            if directive.is_empty() || directive.parse::<LevelFilter>().is_err() {
+                return Err(wrong(&format!("{directive:?} is no level")));
+            }
+        }
+        let parsed = EnvFilter::builder().parse(level);
+        parsed.map_err(|error| wrong(&error.to_string()))
     }
 }
 
@@ -140,7 +147,9 @@ pub fn install(
     service: &'static str,
 ) -> Result<Telemetry, TelemetryError> {
     settings.validate()?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let lines = match settings.log.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -176,4 +185,49 @@ fn trace_provider(
         .with_resource(Resource::builder().with_service_name(service).build())
         .build();
     Ok(Some(provider))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(level: &str, is_valid: bool) {
+        let mut settings = TelemetrySettings::default();
+        settings.log.level = level.to_owned();
+        let result = settings.validate();
+        assert_eq!(result.is_ok(), is_valid, "{level}: {result:?}");
+    }
+
+    #[test]
+    fn misspelt_level_is_refused() {
+        for level in [
+            "info",
+            "WARN",
+            "off",
+            "info,millrace_kafka=debug",
+            "warn,millrace_infer[batch]=trace",
+        ] {
+            check(level, true);
+        }
+        for level in ["inof", "", "info,debgu", "info,millrace_kafka=loud"] {
+            check(level, false);
+        }
+    }
+
+    #[test]
+    fn endpoint_and_ratio_out_of_range_name_their_keys() {
+        let mut settings = TelemetrySettings {
+            otlp_endpoint: Some("collector:4318".to_owned()),
+            ..TelemetrySettings::default()
+        };
+        let error = settings.validate().unwrap_err();
+        assert_eq!(error.key, "telemetry.otlp_endpoint");
+        settings.otlp_endpoint = Some("http://collector:4318".to_owned());
+        settings.validate().unwrap();
+        settings.trace_ratio = f64::NAN;
+        assert_eq!(
+            settings.validate().unwrap_err().key,
+            "telemetry.trace_ratio"
+        );
+    }
 }

@@ -35,7 +35,8 @@ fn plays_its_role() {
     match std::env::var(ROLE).as_deref() {
         Ok("stops") => stop_cleanly(),
         Ok("hangs") => hang(),
-        Ok("logs") => log_as_json(),
+        Ok("logs as text") => log(LogFormat::Text),
+        Ok("logs as JSON") => log(LogFormat::Json),
         Ok("traces") => trace(),
         Ok(other) => panic!("unknown role {other}"),
         Err(_) => {}
@@ -59,9 +60,9 @@ fn hang() {
     }
 }
 
-fn log_as_json() {
+fn log(format: LogFormat) {
     let mut settings = TelemetrySettings::default();
-    settings.log.format = LogFormat::Json;
+    settings.log.format = format;
     let _telemetry = install(&settings, "boot-test").unwrap();
     tracing::info!(partition = 3, "record rejected");
     tracing::debug!("not at this level");

@@ -70,8 +70,17 @@ fn second_signal_exits_at_once_even_when_the_process_hangs() {
 }
 
 #[test]
+fn text_log_has_no_colours_outside_a_terminal() {
+    let output = run("logs as text", None);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("INFO"), "{errors}");
+    assert!(errors.contains("record rejected partition=3"), "{errors}");
+    assert!(!errors.contains('\x1b'), "{errors:?}");
+}
+
+#[test]
 fn json_log_is_one_object_per_line_on_standard_error() {
-    let output = run("logs", None);
+    let output = run("logs as JSON", None);
     let errors = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<&str> = errors
         .lines()
