@@ -14,6 +14,7 @@ use millrace_kafka::{Producer, ProducerSettings};
 use millrace_wire::Limits;
 use millrace_wire::json::JsonLimits;
 use prometheus_client::registry::Registry;
+use tokio::time::timeout;
 
 use crate::admission::Admission;
 use crate::body::BodyLimits;
@@ -35,14 +36,19 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub struct App {
     listener: TcpListener,
     address: SocketAddr,
+    web: Web,
+    producer: Producer,
+    following: Following,
+    /// Closed while the process starts and from when it begins to stop.
+    running: Gate,
+}
+
+/// What the HTTP server serves, and how.
+struct Web {
     http: HttpSettings,
     drain_deadline: Duration,
     state: State,
-    producer: Producer,
-    following: Following,
     health: Health,
-    /// Closed when the process begins to stop.
-    running: Gate,
     registry: Arc<Registry>,
 }
 
@@ -72,17 +78,20 @@ impl App {
             millrace_boot::write_port_file(path, address)
                 .with_context(|| format!("cannot write http.port_file {}", path.display()))?;
         }
-        Ok(Self {
-            listener,
-            address,
+        let web = Web {
             http: settings.http,
             drain_deadline: settings.drain_deadline,
             state,
+            health,
+            registry: Arc::new(registry),
+        };
+        Ok(Self {
+            listener,
+            address,
+            web,
             producer,
             following,
-            health,
             running,
-            registry: Arc::new(registry),
         })
     }
 
@@ -96,7 +105,7 @@ impl App {
     /// # Errors
     /// The server or a Kafka client could not go on.
     pub async fn run_until_stopped(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let server = self.serve()?;
+        let server = self.web.serve(self.listener)?;
         let handle = server.handle();
         let mut server = pin!(server);
         self.running.open();
@@ -104,30 +113,34 @@ impl App {
         let outcome = tokio::select! {
             () = shutdown.begun() => Ok(()),
             error = self.producer.failed() => Err(error).context("the producer failed"),
-            error = self.following.failed() => Err(error).context("a follower failed"),
+            error = self.following.failed() => Err(error),
             ended = &mut server => Err(anyhow::anyhow!("the HTTP server ended: {ended:?}")),
         };
         self.running.close("stopping");
         // The call itself sends the command; its future only waits, as we do below.
         drop(handle.stop(true));
-        let drained = tokio::time::timeout(self.drain_deadline, &mut server).await;
-        self.state.pending.stop();
+        let drained = timeout(self.web.drain_deadline, &mut server).await;
+        self.web.state.pending.stop();
         if drained.is_err() {
             tracing::warn!("requests were still in flight at the drain deadline");
-            let _ = tokio::time::timeout(GOODBYE, &mut server).await;
+            // Every wait has ended; what is left is to write the refusals.
+            let _ = timeout(GOODBYE, &mut server).await;
         }
         let (producer, following) = (self.producer, self.following);
-        web::block(move || {
+        let stop = move || {
             following.stop();
             producer.stop(GOODBYE)
-        })
-        .await?
-        .context("the producer did not drain")?;
+        };
+        let stopped = web::block(stop)
+            .await?
+            .context("the producer did not drain");
         tracing::info!("stopped");
-        outcome
+        outcome.and(stopped)
     }
+}
 
-    fn serve(&self) -> anyhow::Result<Server> {
+impl Web {
+    fn serve(&self, listener: TcpListener) -> anyhow::Result<Server> {
         let state = web::Data::new(self.state.clone());
         let admin = millrace_boot::admin_routes(self.health.clone(), Arc::clone(&self.registry));
         let app = move || {
@@ -151,7 +164,7 @@ impl App {
             .h1_allow_half_closed(false)
             .shutdown_timeout((self.drain_deadline + GOODBYE).as_secs())
             .disable_signals()
-            .listen(self.listener.try_clone()?)?;
+            .listen(listener)?;
         Ok(server.run())
     }
 }

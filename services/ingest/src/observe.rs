@@ -1,9 +1,8 @@
-//! Around every request: its id, its place in the metrics, and JSON for answers made elsewhere.
+//! Around every request: its id and its place in the metrics.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, web};
 use prometheus_client::metrics::gauge::Gauge;
@@ -45,9 +44,6 @@ pub(crate) async fn observe(
     let route = route_of(request.path());
     let _in_flight = Counted::new(&state.metrics.in_flight);
     let mut response = next.call(request).await?.map_into_boxed_body();
-    if let Some(error) = in_our_words(&response) {
-        response = response.error_response(error);
-    }
     if let Some(error) = refusal(&response) {
         state.metrics.rejected(error.reason());
         let status = response.status().as_u16();
@@ -87,17 +83,6 @@ fn route_of(path: &str) -> &'static str {
         _ if path.ends_with("/metadata") => "/v1/models/metadata",
         _ => "/v1/models",
     }
-}
-
-/// Answers that routes outside this crate make without a sentence.
-fn in_our_words(response: &ServiceResponse) -> Option<Error> {
-    let foreign = response.status() == StatusCode::METHOD_NOT_ALLOWED
-        && !response.headers().contains_key(header::ALLOW);
-    let method = || response.request().method().to_string();
-    foreign.then(|| Error::MethodNotAllowed {
-        method: method(),
-        allow: "GET",
-    })
 }
 
 fn refusal(response: &ServiceResponse) -> Option<&Error> {

@@ -26,7 +26,7 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
                 .default_service(web::to(only_post)),
         )
         .service(web::resource(["/v1/models", "/v1/models/{path:.*}"]).to(models))
-        .default_service(web::to(no_such_path));
+        .default_service(web::to(no_route));
 }
 
 /// `/predict` names no model: it is the default one, or the only one.
@@ -96,8 +96,12 @@ fn metadata(state: &State, model: &str, wanted: &Wanted) -> Result<HttpResponse,
     Ok(HttpResponse::Ok().json(model_view::metadata(&served)))
 }
 
-async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Error> {
-    Err(no_path(&request))
+/// Neither a path of ours nor, with this method, one of the operator's.
+async fn no_route(request: HttpRequest) -> Result<HttpResponse, Error> {
+    match request.path() {
+        "/live" | "/ready" | "/metrics" => Err(not_allowed(&request, "GET")),
+        _ => Err(no_path(&request)),
+    }
 }
 
 fn no_path(request: &HttpRequest) -> Error {

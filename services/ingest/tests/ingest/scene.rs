@@ -1,9 +1,9 @@
 //! A stage for one or many tests: topics of their own on the real broker, a
 //! real ingest on a free port, and a thread that plays infer.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -57,7 +57,7 @@ pub(crate) struct Scene {
     pub(crate) shutdown: Shutdown,
     pub(crate) producer: Producer,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
-    seen: Arc<AtomicUsize>,
+    seen: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Scene {
@@ -110,8 +110,11 @@ impl Scene {
         create(&[topic_spec(&topic, "delete")]);
         let (producer, seen) = (self.producer.clone(), Arc::clone(&self.seen));
         let on_record = move |record: Record| {
-            seen.fetch_add(1, Ordering::SeqCst);
-            for answer in reply(&Asked::of(record)) {
+            let asked = Asked::of(record);
+            seen.lock()
+                .unwrap()
+                .insert(asked.headers.id.clone().unwrap());
+            for answer in reply(&asked) {
                 producer.send(answer, |_| {}).unwrap();
             }
         };
@@ -138,13 +141,14 @@ impl Scene {
             headers: Headers::new(),
         };
         self.producer
-            .send(record, |outcome| drop(outcome.unwrap()))
+            .send(record, |outcome| assert!(outcome.is_ok()))
             .unwrap();
     }
 
-    /// Requests that the played infers have received.
-    pub(crate) fn requests_seen(&self) -> usize {
-        self.seen.load(Ordering::SeqCst)
+    /// Whether a played infer has received the request that got this answer.
+    pub(crate) fn has_reached_infer(&self, answer: &Answer) -> bool {
+        let id = answer.header("x-request-id").unwrap();
+        self.seen.lock().unwrap().contains(id)
     }
 
     /// A good request is answered right.
