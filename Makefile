@@ -50,8 +50,8 @@ $(DENY):
 	@echo "audit: installing cargo-deny $(DENY_VERSION) (some minutes, once)" >&2
 	cargo install --quiet --locked --root .native/cargo-deny --version $(DENY_VERSION) cargo-deny
 
-bench: build ## Measure throughput and latency on a throw-away broker (ARGS=…)
-	scripts/with-broker cargo run --release -p millrace-load -- $(ARGS)
+bench: ## Measure throughput and latency on a throw-away broker (ARGS=--short for two minutes)
+	scripts/bench $(ARGS)
 
 fuzz: ## Fuzz every decoder of outside bytes (FUZZ_SECONDS=60 each; needs cargo-fuzz and a nightly toolchain)
 	cd fuzz && for target in $$(cargo +nightly fuzz list); do \
