@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::hint::black_box;
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use millrace_wire::json::{Format, JsonLimits, parse_predict, write_predictions};
@@ -26,7 +27,7 @@ fn main() {
     );
     for count in [16, 784, 150_528] {
         let values: Vec<f32> = (0..count).map(|_| random.random()).collect();
-        compare(&format!("{count} f32"), DType::Float32, &[values.clone()]);
+        compare(&format!("{count} f32"), DType::Float32, from_ref(&values));
         write(count, &values);
     }
     let rows: Vec<Vec<f32>> = (0..64)
@@ -38,11 +39,11 @@ fn main() {
         .collect();
     compare("784 f32 signed", DType::Float32, &[signed]);
     let wide: Vec<f64> = (0..784).map(|_| random.random()).collect();
-    compare("784 f64", DType::Float64, &[wide.clone()]);
+    compare("784 f64", DType::Float64, from_ref(&wide));
     compare_as::<f32, f64>("784 f64 into f32", DType::Float32, &[wide]);
     for count in [784, 150_528] {
         let pixels: Vec<u8> = (0..count).map(|_| random.random()).collect();
-        compare(&format!("{count} u8"), DType::Uint8, &[pixels.clone()]);
+        compare(&format!("{count} u8"), DType::Uint8, from_ref(&pixels));
         compare_as::<f32, u8>(&format!("{count} u8 into f32"), DType::Float32, &[pixels]);
     }
     let long: Vec<i64> = (0..784).map(|_| random.random()).collect();

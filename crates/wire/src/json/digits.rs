@@ -15,8 +15,25 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
+/// The first `N` bytes from `at` on, where there are as many. They are not copied, since a copy would
+/// have to settle before it can be read again.
+#[inline(always)]
+pub(super) fn window<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk()
+}
+
+/// The last bytes of a body, from `at` on, with zeros after them.
+#[cold]
+pub(super) fn tail<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut window = [0; N];
+    for (place, &byte) in window.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
+        *place = byte;
+    }
+    window
+}
+
 /// The digits at the start of eight bytes: how many there are (0 to 8), and the number they make.
-#[inline]
+#[inline(always)]
 pub(super) fn leading_8(bytes: [u8; 8]) -> (usize, u64) {
     let values = u64::from_le_bytes(bytes) ^ ZEROS;
     let others = not_digits(values);
@@ -25,28 +42,19 @@ pub(super) fn leading_8(bytes: [u8; 8]) -> (usize, u64) {
 }
 
 /// The digits at the start of sixteen bytes: how many there are (0 to 16), and the number they make.
-#[inline]
-pub(super) fn leading_16(bytes: [u8; 16]) -> (usize, u64) {
-    const ZEROS_16: u128 = u128::from_le_bytes([b'0'; 16]);
-    let values = u128::from_le_bytes(bytes) ^ ZEROS_16;
-    let others = (values.wrapping_add(ABOVE_NINE_16) | values) & HIGH_BITS_16;
-    let count = others.trailing_zeros() / 8;
-    let digits = values
-        .checked_shl(128 - 8 * count)
-        .unwrap_or(0)
-        .to_le_bytes();
-    let (high, low) = halves(digits);
-    (count as usize, eight(high) * 100_000_000 + eight(low))
-}
-
-const ABOVE_NINE_16: u128 = u128::from_le_bytes([0x76; 16]);
-const HIGH_BITS_16: u128 = u128::from_le_bytes([0x80; 16]);
-
-fn halves(bytes: [u8; 16]) -> (u64, u64) {
-    let both = u128::from_le_bytes(bytes);
-    let low = u64::try_from(both & u128::from(u64::MAX)).unwrap_or(u64::MAX);
-    let high = u64::try_from(both >> 64).unwrap_or(u64::MAX);
-    (low, high)
+#[inline(always)]
+pub(super) fn leading_16([first, second]: [[u8; 8]; 2]) -> (usize, u64) {
+    let (first, second) = (
+        u64::from_le_bytes(first) ^ ZEROS,
+        u64::from_le_bytes(second) ^ ZEROS,
+    );
+    let in_first = not_digits(first).trailing_zeros() / 8;
+    let in_second = not_digits(second).trailing_zeros() / 8;
+    let in_second = if in_first == 8 { in_second } else { 0 };
+    let high = eight(shifted(first, in_first));
+    let low = eight(shifted(second, in_second));
+    let count = (in_first + in_second) as usize;
+    (count, high * POWERS_OF_TEN[in_second as usize & 15] + low)
 }
 
 /// The high bit of each byte that is no digit, given bytes of which '0' was taken away. A carry only
@@ -57,7 +65,9 @@ fn not_digits(values: u64) -> u64 {
 
 /// The first `count` bytes moved to the end, zeros before them.
 fn shifted(values: u64, count: u32) -> u64 {
-    values.checked_shl(64 - 8 * count).unwrap_or(0)
+    // Half the way twice: a shift by all 64 bits would be none.
+    let half = 4 * (8 - count);
+    values << half << half
 }
 
 /// The number that eight digit values make, the first byte being the most significant; two, then
@@ -78,12 +88,19 @@ mod tests {
         bytes
     }
 
+    fn halves(bytes: [u8; 16]) -> [[u8; 8]; 2] {
+        *bytes.as_chunks().0.first_chunk().unwrap()
+    }
+
     #[test]
     fn digits_are_counted_and_read_up_to_the_first_other_byte() {
         let digits = "9876543210123456";
         for count in 0..=16 {
             let expected = digits[..count].parse().unwrap_or(0);
-            assert_eq!(leading_16(padded(&digits[..count])), (count, expected));
+            assert_eq!(
+                leading_16(halves(padded(&digits[..count]))),
+                (count, expected)
+            );
             if count <= 8 {
                 assert_eq!(leading_8(padded(&digits[..count])), (count, expected));
             }
@@ -100,7 +117,7 @@ mod tests {
                 assert_eq!(count == 8, byte.is_ascii_digit(), "byte {byte} at {place}");
                 let mut bytes = *b"1234567812345678";
                 bytes[place + 8] = byte;
-                let (count, _) = leading_16(bytes);
+                let (count, _) = leading_16(halves(bytes));
                 assert_eq!(count == 16, byte.is_ascii_digit(), "byte {byte} at {place}");
             }
         }

@@ -81,10 +81,10 @@ pub(super) fn value_error(stop: Stop, place: &Place<'_>) -> JsonError {
 
 /// Well-formed JSON of another kind than the input's, unless it is not well-formed at all.
 fn mismatch(stop: Stop, token: &Scanner<'_>, place: &Place<'_>) -> JsonError {
-    if let Err(inner) = token.clone().skip_value(&mut probe()) {
-        if !matches!(stop.fault, Fault::Size { .. }) || inner.fault == Fault::TooDeep {
-            return document_error(inner);
-        }
+    if let Err(inner) = token.clone().skip_value(&mut probe())
+        && (!matches!(stop.fault, Fault::Size { .. }) || inner.fault == Fault::TooDeep)
+    {
+        return document_error(inner);
     }
     let first = token.clone().peek();
     match (stop.fault, first) {

@@ -6,10 +6,11 @@ use crate::{DType, Limits, Tensor, TensorError, TensorSpec};
 
 use super::element::Boolean;
 use super::fixed::FixedValues;
-use super::float::{Brain, Half, Real};
+use super::float::Real;
 use super::integer::Integer;
 use super::nested::read_nested;
 use super::request::Format;
+use super::rounding::{Brain, Half};
 use super::scanner::Scanner;
 use super::stop::Stop;
 use super::text::TextValues;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use arrow::datatypes::ArrowNativeType;
 
-use super::digits::leading_8;
+use super::digits::{leading_8, leading_16, tail, window};
 use super::element::{Element, ends_number};
 use super::number::{Decimal, Number, read_number};
 use super::stop::{Fault, Read, Stop};
@@ -15,18 +15,17 @@ pub(super) struct Integer<T>(PhantomData<T>);
 impl<T: ArrowNativeType + TryFrom<i32> + TryFrom<i128>> Element for Integer<T> {
     type Native = T;
 
-    #[inline]
+    #[inline(always)]
     fn read(bytes: &[u8], at: usize) -> Read<T> {
-        let (value, end) = match read_short(bytes, at) {
-            Some((value, end)) => (T::try_from(value).ok(), end),
-            None => {
-                let (value, end) = read_long(bytes, at)?;
-                (T::try_from(value).ok(), end)
-            }
+        let read = if size_of::<T>() > size_of::<i32>() {
+            read_wide(bytes, at).map(|(value, end)| (T::try_from(value).ok(), end))
+        } else {
+            read_short::<T>(bytes, at).map(|(value, end)| (T::try_from(value).ok(), end))
         };
-        match value {
-            Some(value) => Ok((value, end)),
-            None => Err(out_of_range(at)),
+        match read {
+            Some((Some(value), end)) => Ok((value, end)),
+            Some((None, _)) => Err(out_of_range(at)),
+            None => read_long(bytes, at),
         }
     }
 }
@@ -39,30 +38,70 @@ fn out_of_range(at: usize) -> Stop {
     }
 }
 
-/// Integers of up to seven digits that are not at the very end of the body.
-#[inline]
-fn read_short(bytes: &[u8], at: usize) -> Option<(i32, usize)> {
-    let negative = *bytes.get(at)? == b'-';
-    let start = at + usize::from(negative);
-    let window = bytes.get(start..)?.first_chunk::<8>()?;
-    let (count, value) = leading_8(*window);
-    let after = *window.get(count)?;
-    let leading_zero = window[0] == b'0' && count > 1;
+/// Integers of up to seven digits; unsigned types leave a minus to the long way.
+#[inline(always)]
+fn read_short<T: TryFrom<i32>>(bytes: &[u8], at: usize) -> Option<(i32, usize)> {
+    let signed = T::try_from(-1).is_ok();
+    let end_of_body;
+    let window: &[u8; 8] = match window(bytes, at) {
+        Some(window) => window,
+        None => {
+            end_of_body = tail(bytes, at);
+            &end_of_body
+        }
+    };
+    let negative = signed && window[0] == b'-';
+    let text = u64::from_le_bytes(*window) >> (8 * u32::from(negative));
+    let text = text.to_le_bytes();
+    let (count, value) = leading_8(text);
+    let after = *text.get(count)?;
+    let leading_zero = text[0] == b'0' && count > 1;
     if count == 0 || leading_zero || !ends_number(after) {
         return None;
     }
     let value = i32::try_from(value).ok()?;
+    let end = at + usize::from(negative) + count;
+    Some((if negative { -value } else { value }, end))
+}
+
+/// Integers of up to nineteen digits.
+#[inline(always)]
+fn read_wide(bytes: &[u8], at: usize) -> Option<(i128, usize)> {
+    const MAX_DIGITS: usize = 19;
+    let negative = *bytes.get(at)? == b'-';
+    let start = at + usize::from(negative);
+    let end_of_body;
+    let window: &[u8; MAX_DIGITS + 1] = match window(bytes, start) {
+        Some(window) => window,
+        None => {
+            end_of_body = tail(bytes, start);
+            &end_of_body
+        }
+    };
+    let (mut count, mut value) =
+        leading_16(*window.first_chunk::<16>()?.as_chunks().0.first_chunk()?);
+    while (16..MAX_DIGITS).contains(&count) && window[count].is_ascii_digit() {
+        value = value * 10 + u64::from(window[count] - b'0');
+        count += 1;
+    }
+    let leading_zero = window[0] == b'0' && count > 1;
+    if count == 0 || leading_zero || !ends_number(window[count]) {
+        return None;
+    }
+    let value = i128::from(value);
     Some((if negative { -value } else { value }, start + count))
 }
 
 #[cold]
-fn read_long(bytes: &[u8], at: usize) -> Read<i128> {
+fn read_long<T: TryFrom<i128>>(bytes: &[u8], at: usize) -> Read<T> {
     let (number, end) = read_number(bytes, at)?;
     match number {
-        Number::Finite(decimal) if decimal.integer => match exact(bytes, at..end, decimal) {
-            Some(value) => Ok((value, end)),
-            None => Err(out_of_range(at)),
-        },
+        Number::Finite(decimal) if decimal.integer => {
+            let value = exact(bytes, at..end, decimal).and_then(|value| T::try_from(value).ok());
+            value
+                .map(|value| (value, end))
+                .ok_or_else(|| out_of_range(at))
+        }
         _ => Err(Stop {
             fault: Fault::WrongType,
             at,

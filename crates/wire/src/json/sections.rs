@@ -4,8 +4,9 @@ use crate::quote::Name;
 use crate::{Signature, Tensor};
 
 use super::error::JsonError;
-use super::explain::{Place, document_error, echo, echo_bytes, is_sparse, value_error};
+use super::explain::{Place, document_error, echo, value_error};
 use super::input::Input;
+use super::keys::duplicate_key;
 use super::limits::JsonLimits;
 use super::request::Format;
 use super::scanner::{Next, Scanner};
@@ -13,12 +14,13 @@ use super::text::BASE64_KEY;
 
 /// All inputs of a signature, found by name.
 pub(super) struct Inputs<'s> {
-    inputs: Vec<Input<'s>>,
-    /// Indices into `inputs`, by name.
+    pub(super) inputs: Vec<Input<'s>>,
+    /// Indices into `inputs`, by name; empty until keys came in another order than the signature's.
     by_name: Vec<usize>,
-    /// Indices into `inputs` in the order of keys in the latest object: the next will have the same.
+    /// Indices into `inputs` in the order of keys in the latest object, as far as it differed: the next
+    /// will have the same.
     order: Vec<usize>,
-    max_rows: usize,
+    pub(super) max_rows: usize,
 }
 
 /// What the entries of `instances` are.
@@ -42,13 +44,10 @@ impl<'s> Inputs<'s> {
         if inputs.is_empty() {
             return Err(JsonError::invalid("the signature has no inputs"));
         }
-        let order: Vec<usize> = (0..inputs.len()).collect();
-        let mut by_name = order.clone();
-        by_name.sort_by_key(|&index| signature.inputs.get(index).map(|spec| &spec.name));
         Ok(Self {
             inputs,
-            by_name,
-            order,
+            by_name: Vec::new(),
+            order: Vec::new(),
             max_rows: limits.max_rows,
         })
     }
@@ -195,22 +194,36 @@ impl<'s> Inputs<'s> {
         })
     }
 
-    /// The input named `key`, where `position` objects members came before.
+    /// The input named `key`, where `position` members of the object came before.
     fn find(&mut self, key: &[u8], position: usize) -> Option<usize> {
-        let predicted = self.order.get_mut(position)?;
-        let named = |index: &usize| {
-            self.inputs
-                .get(*index)
-                .map(|input| input.spec().name.as_bytes())
-        };
-        if named(predicted) != Some(key) {
-            let place = self
-                .by_name
-                .binary_search_by(|index| named(index).cmp(&Some(key)))
-                .ok()?;
-            *predicted = *self.by_name.get(place)?;
+        let predicted = self.order.get(position).copied().unwrap_or(position);
+        if self.name(predicted) == Some(key) {
+            return Some(predicted);
         }
-        Some(*predicted)
+        if self.by_name.is_empty() {
+            self.by_name = self.sorted();
+        }
+        let named = |&index: &usize| self.name(index).cmp(&Some(key));
+        let place = self.by_name.binary_search_by(named).ok()?;
+        let index = *self.by_name.get(place)?;
+        while self.order.len() <= position {
+            self.order.push(self.order.len());
+        }
+        *self.order.get_mut(position)? = index;
+        Some(index)
+    }
+
+    fn name(&self, index: usize) -> Option<&'s [u8]> {
+        self.inputs
+            .get(index)
+            .map(|input| input.spec().name.as_bytes())
+    }
+
+    /// Indices into `inputs`, by name.
+    pub(super) fn sorted(&self) -> Vec<usize> {
+        let mut by_name: Vec<usize> = (0..self.inputs.len()).collect();
+        by_name.sort_by_key(|&index| self.name(index));
+        by_name
     }
 
     fn count(&self, index: usize) -> usize {
@@ -247,71 +260,6 @@ impl<'s> Inputs<'s> {
         Ok(())
     }
 
-    #[cold]
-    fn too_many_rows(&self) -> JsonError {
-        JsonError::too_large(format!(
-            "more than {} instances in one request",
-            self.max_rows
-        ))
-    }
-
-    #[cold]
-    fn unknown_key(&self, key: &[u8], instance: Option<usize>, object: &Scanner<'_>) -> JsonError {
-        if let ([input], true) = (self.inputs.as_slice(), is_sparse(object)) {
-            let name = Name(&input.spec().name);
-            return JsonError::invalid(format!(
-                "sparse tensors ({{\"shape\", \"data\", \"indices\"}}) are not supported, send nested lists (input {name})"
-            ));
-        }
-        let key = echo_bytes(key);
-        let names = self.names();
-        JsonError::invalid(match instance {
-            Some(row) => format!(
-                "Failed to process element: {row} key: {key} of 'instances' list. \
-                 JSON object: no input has this name, keys must be equal to: {names}"
-            ),
-            None => format!(
-                "unknown named input: {key} in 'inputs' object, keys must be equal to: {names}"
-            ),
-        })
-    }
-
-    #[cold]
-    fn missing_key(&self, instance: Option<usize>) -> JsonError {
-        let expected = instance.map_or(1, |row| row + 1);
-        let missing = self.inputs.iter().find(|input| input.count() < expected);
-        let name = Name(missing.map_or("", |input| &input.spec().name));
-        JsonError::invalid(match instance {
-            Some(row) => format!(
-                "Failed to process element: {row} of 'instances' list. Missing named input: {name}, \
-                 keys must be equal to: {}",
-                self.names()
-            ),
-            None => format!("Missing named input: {name} in 'inputs' object."),
-        })
-    }
-
-    /// The names of all inputs in order, as many as fit a sentence.
-    fn names(&self) -> String {
-        const ENOUGH_BYTES: usize = 160;
-        let mut names = String::new();
-        for &index in &self.by_name {
-            let name = self
-                .inputs
-                .get(index)
-                .map_or("", |input| &input.spec().name);
-            if !names.is_empty() {
-                names.push(',');
-            }
-            if names.len() + name.len() > ENOUGH_BYTES {
-                names.push_str("...");
-                break;
-            }
-            names.push_str(name);
-        }
-        names
-    }
-
     /// All inputs as tensors, in the signature's order.
     pub(super) fn finish(self, format: Format) -> Result<Vec<Tensor>, JsonError> {
         let mut tensors = Vec::with_capacity(self.inputs.len());
@@ -321,13 +269,4 @@ impl<'s> Inputs<'s> {
         }
         Ok(tensors)
     }
-}
-
-#[cold]
-fn duplicate_key(key: &[u8], instance: Option<usize>) -> JsonError {
-    let key = echo_bytes(key);
-    JsonError::invalid(match instance {
-        Some(row) => format!("duplicate key {key} (instance {row})"),
-        None => format!("duplicate key {key} in 'inputs' object"),
-    })
 }

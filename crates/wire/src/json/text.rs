@@ -124,7 +124,7 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
             .with_decode_allow_trailing_bits(true),
     );
     let text = without_whitespace(text);
-    if text.last() == Some(&b'=') && text.len() % 4 != 0 {
+    if text.last() == Some(&b'=') && !text.len().is_multiple_of(4) {
         return None;
     }
     ENGINE.decode(&text).ok()

@@ -3,6 +3,9 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use half::{bf16, f16};
+
+use super::super::rounding::{Brain, Half};
 use super::*;
 
 /// Long enough for the fast path, or ending with the body.

@@ -3,6 +3,8 @@
 mod accepted;
 mod answers;
 mod bad_inputs;
+mod bad_values;
+mod corpus;
 mod hostile;
 mod sentences;
 mod slides;
