@@ -132,6 +132,9 @@ impl<I: Intake> Member<I> {
 
     fn next_phase(&mut self, revocation: &Revocation) -> Result<Phase, Error> {
         let now = Instant::now();
+        if self.consumer.assignment_lost() {
+            return Ok(Phase::Done);
+        }
         match revocation.phase {
             Phase::Done => Ok(Phase::Done),
             Phase::Draining(until) => {
@@ -171,6 +174,13 @@ impl<I: Intake> Member<I> {
         self.partitions.remove(given_up);
         if !given_up.is_empty() {
             self.intake.revoked(given_up);
+        }
+        // librdkafka 2.12 keeps a partition paused across assignments (nothing
+        // but a resume clears RD_KAFKA_TOPPAR_F_APP_PAUSE), so one that comes
+        // back would stand still for ever. Records that slip out in between
+        // find no owner and are passed over.
+        if let Err(error) = self.consumer.resume(&revocation.list) {
+            warn!(group = %self.settings.group, %error, "unpausing given-up partitions failed");
         }
         let unassigned = match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_unassign(&revocation.list),

@@ -17,8 +17,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::failure::{self, Failure};
 use crate::metrics::{Metrics, Topic, TopicResult};
-use crate::producer::{Delivered, DeliveryError, DeliveryResult};
 use crate::quota::Quota;
+use crate::sending::{Delivered, DeliveryError, DeliveryResult};
 
 /// A delivery callback without its type, which comes back when the record is
 /// refused after all.

@@ -189,8 +189,11 @@ impl GroupSettings {
         if self.max_in_flight_bytes == 0 {
             return bad("max_in_flight_bytes", "at least 1", "0".to_owned());
         }
-        if self.max_in_flight_records == 0 || self.max_waiting_records == 0 {
+        if self.max_in_flight_records == 0 {
             return bad("max_in_flight_records", "at least 1", "0".to_owned());
+        }
+        if self.max_waiting_records == 0 {
+            return bad("max_waiting_records", "at least 1", "0".to_owned());
         }
         if self.commit_interval.is_zero() {
             return bad("commit_interval", "longer than 0", "0".to_owned());

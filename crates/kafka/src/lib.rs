@@ -12,6 +12,7 @@ mod budget;
 mod closing;
 mod cluster;
 mod committer;
+mod committing;
 mod context;
 mod deliveries;
 mod error;
@@ -26,6 +27,7 @@ mod intake;
 mod ledger;
 mod member;
 pub mod metrics;
+mod offsets;
 mod outbox;
 mod park;
 mod partitions;
@@ -33,10 +35,11 @@ mod producer;
 mod quota;
 mod record;
 mod revocation;
+mod sending;
 mod state;
 mod ticket;
 
-pub use admin::{Admin, BrokerAddress, ClusterDescription, PartitionLag, TopicOutcome, TopicSpec};
+pub use admin::{Admin, BrokerAddress, ClusterDescription, TopicOutcome, TopicSpec};
 pub use cluster::Cluster;
 pub use error::{Error, IntakeError};
 pub use failure::Failure;
@@ -45,10 +48,9 @@ pub use group::{GroupConsumer, GroupSettings};
 pub use headers::Headers;
 pub use intake::{Intake, StartAt, TopicPartition};
 pub use metrics::Metrics;
-pub use producer::{
-    Compression, Delivered, DeliveryError, DeliveryResult, NotSent, Producer, ProducerSettings,
-    SendError,
-};
+pub use offsets::PartitionLag;
+pub use producer::{Compression, Producer, ProducerSettings};
 pub use record::{OutRecord, Record};
+pub use sending::{Delivered, DeliveryError, DeliveryResult, NotSent, SendError};
 pub use state::State;
 pub use ticket::Ticket;

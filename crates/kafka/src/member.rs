@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::budget::{Budget, Turn, Valve};
 use crate::closing;
-use crate::committer::{Committer, Offsets};
+use crate::committer::Committer;
 use crate::context::{Context, Rebalance};
 use crate::error::Error;
 use crate::failure::{self, Failure};
@@ -119,7 +119,11 @@ impl<I: Intake> Member<I> {
 
     fn step(&mut self) -> Result<(), Error> {
         self.poll_records()?;
-        while let Some(change) = self.consumer.context().next_rebalance() {
+        // One change at a time: the next one waits until what the last one took
+        // away is gone.
+        while self.revocation.is_none()
+            && let Some(change) = self.consumer.context().next_rebalance()
+        {
             match change {
                 Rebalance::Assign(list) => self.assign(&list)?,
                 Rebalance::Revoke(list) => self.begin_revocation(list),
@@ -230,51 +234,6 @@ impl<I: Intake> Member<I> {
         }
         self.crowded = self.partitions.longest_wait() > limit / 2;
         Ok(())
-    }
-
-    /// Begins to commit what is finished, unless a commit is under way.
-    pub(crate) fn commit(&mut self) -> Result<(), Error> {
-        let offsets = self.partitions.uncommitted();
-        if offsets.is_empty() || !self.committer.is_idle() {
-            return Ok(());
-        }
-        self.committer
-            .request(offsets)
-            .map_err(|source| self.commit_error(source))
-    }
-
-    fn take_commit_result(&mut self) -> Result<(), Error> {
-        let Some((offsets, result)) = self.committer.result() else {
-            return Ok(());
-        };
-        self.note_commit(&offsets, &result);
-        match result {
-            Err(error)
-                if self.stop_at.is_none() && failure::classify(&error) != Failure::Transient =>
-            {
-                Err(self.commit_error(error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn note_commit(&mut self, offsets: &Offsets, result: &KafkaResult<()>) {
-        match result {
-            Ok(()) => {
-                self.metrics.count_commit("ok");
-                self.partitions.mark_committed(offsets);
-            }
-            Err(error) => {
-                let failure = failure::classify(error).name();
-                self.metrics.count_commit(failure);
-                warn!(group = %self.settings.group, failure, %error, "commit failed");
-            }
-        }
-    }
-
-    fn commit_error(&self, source: KafkaError) -> Error {
-        let what = format!("committing offsets of group {}", self.settings.group);
-        Error::kafka(what, source)
     }
 
     fn publish(&mut self, now: Instant) {

@@ -17,8 +17,9 @@ use crate::error::Error;
 use crate::failure;
 use crate::group::Control;
 use crate::metrics::Metrics;
-use crate::producer::{DeliveryResult, NotSent, ProducerSettings, SendError};
+use crate::producer::ProducerSettings;
 use crate::record::OutRecord;
+use crate::sending::{DeliveryResult, NotSent, SendError};
 use crate::state::{self, State};
 
 /// `BaseProducer::poll` of rdkafka 0.39 serves events for exactly this long

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::cluster::Cluster;
 use crate::context::STATISTICS_INTERVAL_MS;
 use crate::error::Error;
-use crate::failure::{self, Failure};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::record::OutRecord;
+use crate::sending::{DeliveryResult, NotSent, SendError};
 use crate::state::{self, State};
 
 /// How records are compressed on the wire and in the broker.
@@ -81,81 +80,6 @@ impl Default for ProducerSettings {
     }
 }
 
-/// Where a record ended up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delivered {
-    /// Partition it was written to.
-    pub partition: i32,
-    /// Its offset there.
-    pub offset: i64,
-}
-
-/// Why an accepted record was not acknowledged. It may be in the topic all the
-/// same if the acknowledgement got lost.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("record for topic {topic} was not delivered: {source}{}", failure::advice_suffix(.source))]
-pub struct DeliveryError {
-    /// Topic of the record.
-    pub topic: Arc<str>,
-    /// What to do about it.
-    pub failure: Failure,
-    /// What the broker or librdkafka says.
-    #[source]
-    pub source: KafkaError,
-}
-
-/// Why a record was not accepted.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SendError {
-    /// The byte budget is spent; try again when deliveries have come in.
-    #[error("the producer has as many unacknowledged bytes as it may")]
-    Busy,
-    /// The record is above the limit and was never given to Kafka.
-    #[error("the record has {size_bytes} bytes, the limit is {limit_bytes}")]
-    TooLarge {
-        /// Bytes of the record with its overhead.
-        size_bytes: usize,
-        /// `max_record_bytes`.
-        limit_bytes: usize,
-    },
-    /// Kafka cannot take this record, for example because the topic has no
-    /// such partition.
-    #[error("the record was refused: {source}{}", failure::advice_suffix(.source))]
-    Refused {
-        /// What to do about it.
-        failure: Failure,
-        /// What librdkafka says.
-        #[source]
-        source: KafkaError,
-    },
-    /// The producer is stopping or was stopped.
-    #[error("the producer is stopping")]
-    Stopping,
-    /// The producer cannot go on; the process should stop.
-    #[error(transparent)]
-    Fatal(Error),
-}
-
-/// A record that was not accepted, with everything that was given to `send`.
-pub struct NotSent<F> {
-    /// The record, unchanged.
-    pub record: OutRecord,
-    /// The callback, never called.
-    pub on_delivery: F,
-    /// Why.
-    pub reason: SendError,
-}
-
-impl<F> fmt::Debug for NotSent<F> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("NotSent")
-            .field("topic", &self.record.topic)
-            .field("reason", &self.reason)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A producer; clones share it.
 ///
 /// When the last clone is dropped without `stop`, what was accepted is still
@@ -167,9 +91,6 @@ pub struct Producer {
     _owner: Arc<Owner>,
     states: watch::Receiver<State>,
 }
-
-/// Answer of the broker for one record, given to its callback.
-pub type DeliveryResult = Result<Delivered, DeliveryError>;
 
 impl Producer {
     /// Starts a producer with a thread of its own. Does not wait for the
@@ -329,7 +250,10 @@ impl ProducerSettings {
             ("acks", "all".to_owned()),
             ("enable.idempotence", "true".to_owned()),
             ("message.timeout.ms", timeout.to_string()),
-            ("linger.ms", self.linger.as_millis().to_string()),
+            (
+                "linger.ms",
+                (self.linger.as_secs_f64() * 1000.0).to_string(),
+            ),
             ("message.max.bytes", message_bytes.to_string()),
             ("queue.buffering.max.messages", "0".to_owned()),
             ("queue.buffering.max.kbytes", queue_kbytes.to_string()),

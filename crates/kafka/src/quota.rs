@@ -105,7 +105,8 @@ mod tests {
         assert!(quota.try_take(100));
         std::thread::scope(|scope| {
             let until = Instant::now() + Duration::from_secs(20);
-            let waiter = scope.spawn(|| quota.wait_for_room(10, until));
+            let quota = &quota;
+            let waiter = scope.spawn(move || quota.wait_for_room(10, until));
             quota.give_back(100);
             assert!(waiter.join().unwrap());
         });

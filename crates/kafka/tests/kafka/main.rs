@@ -1,0 +1,16 @@
+//! The crate against a real broker, named by `MILLRACE_KAFKA__BROKERS`, and
+//! for outages against librdkafka's mock cluster.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "the whole binary is tests, helpers included"
+)]
+
+mod administering;
+mod backpressure;
+mod consuming;
+mod following;
+mod outages;
+mod producing;
+mod rebalancing;
+mod support;
