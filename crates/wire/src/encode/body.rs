@@ -6,7 +6,7 @@ use arrow::ipc::{
 };
 use flatbuffers::FlatBufferBuilder;
 
-use super::columns::{Layout, OutColumn, elements};
+use super::columns::{Layout, OutColumn, elements, part_lists};
 use crate::dtype::DType;
 
 /// The length of everything in the body, known before the body is written.
@@ -29,6 +29,8 @@ enum Content {
     Text,
     /// Where each row's elements end.
     RowOffsets,
+    /// Where each list at this level of nesting ends.
+    ListOffsets(usize),
     /// Each row's dimensions.
     Shapes,
 }
@@ -47,12 +49,20 @@ impl Plan {
     }
 
     fn column(&mut self, column: &OutColumn<'_>) {
-        if column.layout != Layout::Scalar {
-            self.node(column.rows);
-        }
-        if let Layout::Variable(_) = column.layout {
-            self.node(column.rows);
-            self.buffer(Content::RowOffsets.size_bytes(column));
+        match column.layout {
+            Layout::Scalar => {}
+            Layout::Fixed(_) => self.node(column.rows),
+            Layout::Variable(_) => {
+                self.node(column.rows);
+                self.node(column.rows);
+                self.buffer(Content::RowOffsets.size_bytes(column));
+            }
+            Layout::Nested(dimensions) => {
+                for level in 0..dimensions {
+                    self.node(counted(column.lists(level)));
+                    self.buffer(Content::ListOffsets(level).size_bytes(column));
+                }
+            }
         }
         self.node(column.elements);
         for content in leaf_contents(column.dtype) {
@@ -112,8 +122,14 @@ impl Plan {
     /// Appends the body, in the order and of the lengths that were planned.
     pub(super) fn write(&self, columns: &[OutColumn<'_>], out: &mut Vec<u8>) {
         for column in columns {
-            if let Layout::Variable(_) = column.layout {
-                Content::RowOffsets.write(column, out);
+            match column.layout {
+                Layout::Scalar | Layout::Fixed(_) => {}
+                Layout::Variable(_) => Content::RowOffsets.write(column, out),
+                Layout::Nested(dimensions) => {
+                    for level in 0..dimensions {
+                        Content::ListOffsets(level).write(column, out);
+                    }
+                }
             }
             for content in leaf_contents(column.dtype) {
                 content.write(column, out);
@@ -146,8 +162,9 @@ impl Content {
             Self::RowOffsets => (column.rows + 1) * 4,
             Self::Shapes => match column.layout {
                 Layout::Variable(dimensions) => column.rows * dimensions * 4,
-                Layout::Scalar | Layout::Fixed(_) => 0,
+                Layout::Scalar | Layout::Fixed(_) | Layout::Nested(_) => 0,
             },
+            Self::ListOffsets(level) => (counted(column.lists(level)) + 1) * 4,
         }
     }
 
@@ -159,6 +176,7 @@ impl Content {
             Self::TextOffsets => write_text_offsets(column, out),
             Self::Text => write_text(column, out),
             Self::RowOffsets => write_row_offsets(column, out),
+            Self::ListOffsets(level) => write_list_offsets(column, level, out),
             Self::Shapes => write_shapes(column, out),
         }
         out.resize(start + (out.len() - start).next_multiple_of(8), 0);
@@ -229,6 +247,17 @@ fn write_row_offsets(column: &OutColumn<'_>, out: &mut Vec<u8>) {
     }
 }
 
+fn write_list_offsets(column: &OutColumn<'_>, level: usize, out: &mut Vec<u8>) {
+    let mut end = 0;
+    push_i32(out, end);
+    for part in column.parts {
+        for _ in 0..counted(part_lists(part, level)) {
+            end += part.tensor.row_shape()[level];
+            push_i32(out, end);
+        }
+    }
+}
+
 fn write_shapes(column: &OutColumn<'_>, out: &mut Vec<u8>) {
     for part in column.parts {
         for _ in part.rows.clone() {
@@ -237,6 +266,10 @@ fn write_shapes(column: &OutColumn<'_>, out: &mut Vec<u8>) {
             }
         }
     }
+}
+
+fn counted(lists: Option<usize>) -> usize {
+    lists.expect("lists of the column were checked to be countable")
 }
 
 fn push_i32(out: &mut Vec<u8>, value: usize) {

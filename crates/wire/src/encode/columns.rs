@@ -2,6 +2,7 @@
 
 use super::{ColumnParts, EncodeError, TensorSlice};
 use crate::dtype::DType;
+use crate::tensor::checked_product;
 
 /// A column whose parts go together.
 pub(super) struct OutColumn<'a> {
@@ -25,8 +26,11 @@ pub(super) enum Layout<'a> {
     Scalar,
     /// Every row has these dimensions.
     Fixed(&'a [usize]),
-    /// Every row has this many dimensions.
+    /// Every row has this many dimensions, written beside its elements.
     Variable(usize),
+    /// Every row has this many dimensions, each a nesting of lists. This is for text and bytes:
+    /// pyarrow does not open a stream whose variable shape tensors are not of numbers.
+    Nested(usize),
 }
 
 impl<'a> OutColumn<'a> {
@@ -72,7 +76,10 @@ impl<'a> OutColumn<'a> {
             });
         }
         if shape != first_shape && !rows.is_empty() {
-            self.layout = Layout::Variable(shape.len());
+            self.layout = match tensor.elements() {
+                Some(_) => Layout::Nested(shape.len()),
+                None => Layout::Variable(shape.len()),
+            };
         }
         self.rows += rows.len();
         self.elements += elements(part).len();
@@ -83,16 +90,33 @@ impl<'a> OutColumn<'a> {
         Ok(())
     }
 
+    /// How many lists there are below `level` dimensions of every row; `None` is beyond counting.
+    pub(super) fn lists(&self, level: usize) -> Option<usize> {
+        let mut lists = 0usize;
+        for part in self.parts {
+            lists = lists.checked_add(part_lists(part, level)?)?;
+        }
+        Some(lists)
+    }
+
     /// List sizes, offsets and written dimensions are int32 in Arrow.
     fn check_size(&self) -> Result<(), EncodeError> {
         let mut largest = self.text_bytes;
+        let mut at_most_int32 = |size: Option<usize>| {
+            largest = largest.max(size.unwrap_or(usize::MAX));
+        };
         match self.layout {
             Layout::Scalar => {}
-            Layout::Fixed(shape) => largest = largest.max(shape.iter().product()),
+            Layout::Fixed(shape) => at_most_int32(checked_product(shape)),
             Layout::Variable(_) => {
-                largest = largest.max(self.elements);
+                at_most_int32(Some(self.elements));
                 for part in self.parts {
-                    largest = largest.max(part.tensor.row_shape().iter().copied().max().unwrap_or(0));
+                    at_most_int32(part.tensor.row_shape().iter().copied().max());
+                }
+            }
+            Layout::Nested(dimensions) => {
+                for level in 0..=dimensions {
+                    at_most_int32(self.lists(level));
                 }
             }
         }
@@ -113,4 +137,10 @@ fn int32_max() -> usize {
 pub(super) fn elements(part: &TensorSlice<'_>) -> std::ops::Range<usize> {
     let per_row = part.tensor.elements_per_row();
     part.rows.start * per_row..part.rows.end * per_row
+}
+
+/// How many lists a part has below `level` dimensions of every row.
+pub(super) fn part_lists(part: &TensorSlice<'_>, level: usize) -> Option<usize> {
+    let outer = part.tensor.row_shape().get(..level)?;
+    checked_product(outer)?.checked_mul(part.rows.len())
 }

@@ -88,8 +88,8 @@ const END_OF_STREAM: [u8; 8] = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
 
 impl Encoder {
     /// Encodes columns of equally many rows as an Arrow IPC stream. Rows of equal shape become a
-    /// fixed shape tensor, rows of differing shapes a variable shape tensor, tensors of rank 1 a
-    /// plain column.
+    /// fixed shape tensor, rows of differing shapes a variable shape tensor (nested lists for text
+    /// and bytes, where an empty dimension hides those within), tensors of rank 1 a plain column.
     pub fn encode(&mut self, columns: &[ColumnParts<'_>]) -> Result<Vec<u8>, EncodeError> {
         let mut resolved = Vec::with_capacity(columns.len());
         for column in columns {

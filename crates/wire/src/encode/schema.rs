@@ -2,9 +2,9 @@
 
 use arrow::ipc::{
     Binary, BinaryArgs, Bool, BoolArgs, Endianness, Field, FieldArgs, FixedSizeList,
-    FixedSizeListArgs, FloatingPoint, FloatingPointArgs, Int, IntArgs, KeyValue, KeyValueArgs, List,
-    ListArgs, Message, MessageArgs, MessageHeader, MetadataVersion, Precision, Schema, SchemaArgs,
-    Struct_, Struct_Args, Type, Utf8, Utf8Args,
+    FixedSizeListArgs, FloatingPoint, FloatingPointArgs, Int, IntArgs, KeyValue, KeyValueArgs,
+    List, ListArgs, Message, MessageArgs, MessageHeader, MetadataVersion, Precision, Schema,
+    SchemaArgs, Struct_, Struct_Args, Type, Utf8, Utf8Args,
 };
 use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, UnionWIPOffset, Vector, WIPOffset};
 
@@ -15,6 +15,7 @@ use crate::record::{
     BFLOAT16_EXTENSION, EXTENSION_METADATA_KEY, EXTENSION_NAME_KEY, FIXED_SHAPE_EXTENSION,
     VARIABLE_SHAPE_EXTENSION,
 };
+use crate::tensor::checked_product;
 
 /// A schema message with its prefix, and the columns that it describes.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ enum OwnedLayout {
     Scalar,
     Fixed(Vec<usize>),
     Variable(usize),
+    Nested(usize),
 }
 
 impl SchemaMessage {
@@ -87,7 +89,8 @@ impl Described {
         let same_layout = match (&self.layout, column.layout) {
             (OwnedLayout::Scalar, Layout::Scalar) => true,
             (OwnedLayout::Fixed(known), Layout::Fixed(shape)) => known == shape,
-            (OwnedLayout::Variable(known), Layout::Variable(dimensions)) => *known == dimensions,
+            (OwnedLayout::Variable(known), Layout::Variable(dimensions))
+            | (OwnedLayout::Nested(known), Layout::Nested(dimensions)) => *known == dimensions,
             _ => false,
         };
         same_layout && self.dtype == column.dtype && self.name == column.name
@@ -103,6 +106,7 @@ impl From<&OutColumn<'_>> for Described {
                 Layout::Scalar => OwnedLayout::Scalar,
                 Layout::Fixed(shape) => OwnedLayout::Fixed(shape.to_vec()),
                 Layout::Variable(dimensions) => OwnedLayout::Variable(dimensions),
+                Layout::Nested(dimensions) => OwnedLayout::Nested(dimensions),
             },
         }
     }
@@ -125,7 +129,7 @@ fn column_field(builder: &mut Builder, column: &OutColumn<'_>) -> FieldOffset {
         Layout::Scalar => leaf(builder, column.name, column.dtype),
         Layout::Fixed(shape) => {
             let item = leaf(builder, "item", column.dtype);
-            let kind = list_of_fixed_size(builder, shape.iter().product());
+            let kind = list_of_fixed_size(builder, checked_product(shape).unwrap_or(0));
             let json = serde_json::json!({ "shape": shape }).to_string();
             let metadata = extension(builder, FIXED_SHAPE_EXTENSION, &json);
             let children = [item];
@@ -140,19 +144,20 @@ fn column_field(builder: &mut Builder, column: &OutColumn<'_>) -> FieldOffset {
             )
         }
         Layout::Variable(dimensions) => variable(builder, column, dimensions),
+        Layout::Nested(dimensions) => {
+            let mut item = leaf(builder, "item", column.dtype);
+            for level in (0..dimensions).rev() {
+                let name = if level == 0 { column.name } else { "item" };
+                item = list(builder, name, item);
+            }
+            item
+        }
     }
 }
 
 fn variable(builder: &mut Builder, column: &OutColumn<'_>, dimensions: usize) -> FieldOffset {
     let item = leaf(builder, "item", column.dtype);
-    let list = List::create(builder, &ListArgs {}).as_union_value();
-    let data = Parts {
-        name: "data",
-        kind: (Type::List, list),
-        children: &[item],
-        metadata: None,
-    };
-    let data = field(builder, data);
+    let data = list(builder, "data", item);
     let size = leaf(builder, "item", DType::Int32);
     let kind = list_of_fixed_size(builder, dimensions);
     let shape = Parts {
@@ -171,6 +176,17 @@ fn variable(builder: &mut Builder, column: &OutColumn<'_>, dimensions: usize) ->
         metadata: Some(metadata),
     };
     field(builder, tensor)
+}
+
+fn list(builder: &mut Builder, name: &str, item: FieldOffset) -> FieldOffset {
+    let kind = List::create(builder, &ListArgs {}).as_union_value();
+    let parts = Parts {
+        name,
+        kind: (Type::List, kind),
+        children: &[item],
+        metadata: None,
+    };
+    field(builder, parts)
 }
 
 fn leaf(builder: &mut Builder, name: &str, dtype: DType) -> FieldOffset {

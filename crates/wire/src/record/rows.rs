@@ -7,7 +7,7 @@ use super::body::LeafData;
 use super::bytes::{Lists, read_i32};
 use super::schema::Shapes;
 use crate::limits::Limits;
-use crate::tensor::{Growing, TensorBuilder, TensorError};
+use crate::tensor::{Growing, TensorBuilder, TensorError, checked_product};
 
 /// The dimensions of one row, without dimension 0 of the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(super) fn is_ragged(column: &Column, payload: &[u8], row: usize) -> bool {
 /// The elements of consecutive rows, as indices into the leaf.
 pub(super) fn elements(column: &Column, payload: &[u8], rows: Range<usize>) -> Range<usize> {
     if let Some(shape) = column.fixed_row_shape() {
-        let per_row: usize = shape.iter().product();
+        let per_row = checked_product(shape).expect("it was checked against the list size");
         return rows.start * per_row..rows.end * per_row;
     }
     let mut items = rows;

@@ -150,6 +150,9 @@ impl ColumnParser<'_> {
             }
         }
         let shapes = if shape.len() == levels.len() {
+            if checked_product(&shape).is_none() {
+                return Err(self.malformed("has more elements per row than can be counted"));
+            }
             Shapes::Fixed(shape)
         } else {
             Shapes::Nested

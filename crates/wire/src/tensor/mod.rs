@@ -204,7 +204,8 @@ impl Tensor {
 
     /// Elements in one row; 1 where the rows are scalars, 0 where a dimension is empty.
     pub fn elements_per_row(&self) -> usize {
-        self.row_shape().iter().product()
+        // Only a tensor without rows can have rows whose elements are beyond counting.
+        checked_product(self.row_shape()).unwrap_or(0)
     }
 
     /// The elements as little-endian bytes; `None` for `String` and `Bytes`.
@@ -305,6 +306,3 @@ fn native_type(dtype: DType) -> Option<TypeId> {
         DType::String | DType::Bytes => None,
     }
 }
-
-
-

@@ -34,11 +34,21 @@ fn messages_of_fastavro_read_as_the_index_says_and_are_written_alike() {
 
 #[test]
 fn a_message_cut_off_at_any_byte_is_refused() {
-    for file in ["dead-letter.avro", "dead-letter-tombstone.avro", "model-available.avro"] {
+    for file in [
+        "dead-letter.avro",
+        "dead-letter-tombstone.avro",
+        "model-available.avro",
+    ] {
         let good = golden::read("avro", file);
         for length in 0..good.len() {
-            assert!(DeadLetter::decode(&good[..length]).is_err(), "{file} at {length}");
-            assert!(ModelDescriptor::decode(&good[..length]).is_err(), "{file} at {length}");
+            assert!(
+                DeadLetter::decode(&good[..length]).is_err(),
+                "{file} at {length}"
+            );
+            assert!(
+                ModelDescriptor::decode(&good[..length]).is_err(),
+                "{file} at {length}"
+            );
         }
         let longer = [&good[..], &[0]].concat();
         assert!(DeadLetter::decode(&longer).is_err() && ModelDescriptor::decode(&longer).is_err());
@@ -50,8 +60,14 @@ fn another_schema_is_named_by_its_fingerprint() {
     let letter = golden::read("avro", "dead-letter.avro");
     let error = ModelDescriptor::decode(&letter).unwrap_err();
     assert!(matches!(error, AvroError::UnknownSchema { .. }), "{error}");
-    assert!(matches!(DeadLetter::decode(b"{}"), Err(AvroError::NotSingleObject)));
-    assert!(matches!(DeadLetter::decode(&[0; 64]), Err(AvroError::NotSingleObject)));
+    assert!(matches!(
+        DeadLetter::decode(b"{}"),
+        Err(AvroError::NotSingleObject)
+    ));
+    assert!(matches!(
+        DeadLetter::decode(&[0; 64]),
+        Err(AvroError::NotSingleObject)
+    ));
 }
 
 #[test]
@@ -70,7 +86,10 @@ fn lengths_that_lie_are_refused_at_their_byte() {
     }
     let endless = [&good[..HEADER_BYTES], &[0xFF; 11]].concat();
     let error = ModelDescriptor::decode(&endless).unwrap_err();
-    assert!(error.to_string().contains("a number beyond 64 bits"), "{error}");
+    assert!(
+        error.to_string().contains("a number beyond 64 bits"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -80,7 +99,12 @@ fn an_array_longer_than_the_message_is_refused() {
     let count = [0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01];
     let message = [&good[..HEADER_BYTES], &[0, 0], &count, b"xxxx"].concat();
     let error = DeadLetter::decode(&message).unwrap_err();
-    assert!(error.to_string().contains("an array longer than the message"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("an array longer than the message"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -102,7 +126,10 @@ fn a_descriptor_gives_its_signature() {
 
     descriptor.inputs[0].shape = vec![-2];
     let error = descriptor.signature().unwrap_err();
-    assert_eq!(error.to_string(), "field shape must be sizes of at least -1");
+    assert_eq!(
+        error.to_string(),
+        "field shape must be sizes of at least -1"
+    );
     descriptor.inputs[0].dtype = "float".into();
     assert!(descriptor.signature().is_err());
 }
@@ -114,9 +141,7 @@ fn descriptor() -> ModelDescriptor {
 /// The letter as the index writes it: bytes as hexadecimal digits.
 fn plain_letter(letter: &DeadLetter) -> Value {
     let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(hex);
-    let header = |header: &millrace_wire::avro::Header| {
-        serde_json::json!({"name": header.name, "value": bytes(&header.value)})
-    };
+    let header = |header: &millrace_wire::avro::Header| serde_json::json!({"name": header.name, "value": bytes(&header.value)});
     serde_json::json!({
         "key": bytes(&letter.key),
         "value": bytes(&letter.value),

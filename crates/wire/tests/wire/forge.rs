@@ -39,8 +39,16 @@ impl Forge {
             schema: payload[..batch_at].to_vec(),
             version: message.version(),
             rows: batch.length(),
-            nodes: nodes.iter().flatten().map(|n| (n.length(), n.null_count())).collect(),
-            buffers: buffers.iter().flatten().map(|b| (b.offset(), b.length())).collect(),
+            nodes: nodes
+                .iter()
+                .flatten()
+                .map(|n| (n.length(), n.null_count()))
+                .collect(),
+            buffers: buffers
+                .iter()
+                .flatten()
+                .map(|b| (b.offset(), b.length()))
+                .collect(),
             body_length: message.bodyLength(),
             body: payload[body_at..payload.len() - 8].to_vec(),
         }
@@ -48,7 +56,11 @@ impl Forge {
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut builder = FlatBufferBuilder::new();
-        let nodes: Vec<FieldNode> = self.nodes.iter().map(|n| FieldNode::new(n.0, n.1)).collect();
+        let nodes: Vec<FieldNode> = self
+            .nodes
+            .iter()
+            .map(|n| FieldNode::new(n.0, n.1))
+            .collect();
         let buffers: Vec<Buffer> = self.buffers.iter().map(|b| Buffer::new(b.0, b.1)).collect();
         let batch = RecordBatchArgs {
             length: self.rows,
@@ -81,7 +93,9 @@ impl Forge {
 /// A flatbuffer with a message's prefix and padding.
 pub(crate) fn framed(flatbuffer: &[u8]) -> Vec<u8> {
     let length = flatbuffer.len().next_multiple_of(8);
-    let prefix = i32::try_from(length).expect("a small message").to_le_bytes();
+    let prefix = i32::try_from(length)
+        .expect("a small message")
+        .to_le_bytes();
     let mut bytes = [&[0xFF; 4], &prefix[..], flatbuffer].concat();
     bytes.resize(8 + length, 0);
     bytes

@@ -8,7 +8,10 @@ use millrace_wire::headers::{
 #[test]
 fn a_bare_record_has_no_wishes() {
     assert_eq!(parse(&[]), Ok(RequestHeaders::default()));
-    assert_eq!(parse(&[("other", Some(b"\xFF")), ("other", None)]), Ok(RequestHeaders::default()));
+    assert_eq!(
+        parse(&[("other", Some(b"\xFF")), ("other", None)]),
+        Ok(RequestHeaders::default())
+    );
 }
 
 #[test]
@@ -35,7 +38,10 @@ fn request_headers_read_back_as_they_were_written() {
 #[test]
 fn result_headers_read_back_as_they_were_written() {
     let headers = result();
-    assert_eq!(ResultHeaders::parse(borrowed(&headers.to_pairs())), Ok(headers));
+    assert_eq!(
+        ResultHeaders::parse(borrowed(&headers.to_pairs())),
+        Ok(headers)
+    );
     let ok = ResultHeaders {
         status: Status::Ok,
         error: None,
@@ -47,31 +53,71 @@ fn result_headers_read_back_as_they_were_written() {
 
 #[test]
 fn a_bad_value_names_header_and_value() {
-    check("mr-deadline", b"soon", "header mr-deadline must be Unix milliseconds, got \"soon\"");
-    check("mr-deadline", b"-1", "header mr-deadline must be Unix milliseconds, got \"-1\"");
+    check(
+        "mr-deadline",
+        b"soon",
+        "header mr-deadline must be Unix milliseconds, got \"soon\"",
+    );
+    check(
+        "mr-deadline",
+        b"-1",
+        "header mr-deadline must be Unix milliseconds, got \"-1\"",
+    );
     check("mr-deadline", b"+1", "got \"+1\"");
     check("mr-deadline", b"", "got \"\"");
-    check("mr-deadline", b"18446744073709551616", "header mr-deadline must be");
-    check("mr-version", b"1.0", "header mr-version must be a number of 0 to");
-    check("mr-version", b"-1", "header mr-version must be a number of 0 to");
+    check(
+        "mr-deadline",
+        b"18446744073709551616",
+        "header mr-deadline must be",
+    );
+    check(
+        "mr-version",
+        b"1.0",
+        "header mr-version must be a number of 0 to",
+    );
+    check(
+        "mr-version",
+        b"-1",
+        "header mr-version must be a number of 0 to",
+    );
     check("mr-id", b"", "header mr-id must be 1 to 512 bytes of text");
     check("mr-id", b"a\nb", "got \"a?b\"");
-    check("mr-id", &[b'x'; 1000], "header mr-id must be 1 to 512 bytes of text");
-    check("mr-label", b"\xFF\xFE", "header mr-label must be UTF-8 text, got");
-    check("content-type", b"application/json", "must be application/vnd.apache.arrow.stream");
+    check(
+        "mr-id",
+        &[b'x'; 1000],
+        "header mr-id must be 1 to 512 bytes of text",
+    );
+    check(
+        "mr-label",
+        b"\xFF\xFE",
+        "header mr-label must be UTF-8 text, got",
+    );
+    check(
+        "content-type",
+        b"application/json",
+        "must be application/vnd.apache.arrow.stream",
+    );
 }
 
 #[test]
 fn a_header_without_value_is_refused_where_we_read_it() {
     let error = parse(&[("mr-id", None)]).unwrap_err();
-    assert_eq!(error.to_string(), "header mr-id must be UTF-8 text, got no value");
+    assert_eq!(
+        error.to_string(),
+        "header mr-id must be UTF-8 text, got no value"
+    );
 }
 
 #[test]
 fn messages_repeat_at_most_64_bytes_of_a_value() {
     let value = "ä".repeat(400);
-    let message = parse(&[("mr-deadline", Some(value.as_bytes()))]).unwrap_err().to_string();
-    assert!(message.matches('ä').count() == 32 && message.len() <= 200, "{message}");
+    let message = parse(&[("mr-deadline", Some(value.as_bytes()))])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.matches('ä').count() == 32 && message.len() <= 200,
+        "{message}"
+    );
 }
 
 #[test]
@@ -94,11 +140,26 @@ fn version_and_label_exclude_each_other() {
 #[test]
 fn a_bad_reply_address_does_not_cost_the_request_its_result() {
     let long = format!("{}/1", "t".repeat(300));
-    for address in ["", "t", "t/", "/1", "t/-1", "t/x", "t/2147483648", "a b/1", "../1", "t/1/2", &long] {
+    for address in [
+        "",
+        "t",
+        "t/",
+        "/1",
+        "t/-1",
+        "t/x",
+        "t/2147483648",
+        "a b/1",
+        "../1",
+        "t/1/2",
+        &long,
+    ] {
         let headers = parse(&[("mr-reply-to", Some(address.as_bytes()))]).unwrap();
         assert_eq!(headers.reply_to, None, "{address}");
         let error = headers.reply_to_error.unwrap().to_string();
-        assert!(error.starts_with("header mr-reply-to must be topic/partition"), "{error}");
+        assert!(
+            error.starts_with("header mr-reply-to must be topic/partition"),
+            "{error}"
+        );
     }
     let good = parse(&[("mr-reply-to", Some(b"t/2147483647"))]).unwrap();
     assert_eq!(good.reply_to.unwrap().partition, i32::MAX);
@@ -115,12 +176,18 @@ fn bad_trace_context_counts_as_absent() {
 fn headers_beyond_the_caps_are_refused() {
     let many: Vec<(&str, Option<&[u8]>)> = vec![("other", None); 65];
     let error = parse(&many).unwrap_err();
-    assert_eq!(error.to_string(), "record has 65 headers, more than the limit of 64");
+    assert_eq!(
+        error.to_string(),
+        "record has 65 headers, more than the limit of 64"
+    );
     assert!(parse(&many[..64]).is_ok());
 
     let large = vec![b'x'; 8 * 1024];
     let error = parse(&[("x", Some(&large))]).unwrap_err();
-    assert_eq!(error.to_string(), "record has 8193 bytes of headers, more than the limit of 8192");
+    assert_eq!(
+        error.to_string(),
+        "record has 8193 bytes of headers, more than the limit of 8192"
+    );
     assert!(parse(&[("x", Some(&large[1..]))]).is_ok());
 }
 
@@ -149,7 +216,10 @@ fn a_result_with_a_bad_status_or_source_is_refused() {
         let pairs = result().to_pairs();
         let others = borrowed(&pairs).filter(|(known, _)| *known != name);
         let error = ResultHeaders::parse(others.chain([(name, Some(value.as_bytes()))]));
-        assert!(error.unwrap_err().to_string().contains(value), "{name}: {value}");
+        assert!(
+            error.unwrap_err().to_string().contains(value),
+            "{name}: {value}"
+        );
     }
 }
 
@@ -160,7 +230,10 @@ fn an_error_sentence_is_cut_and_has_no_control_characters() {
         ..result()
     };
     for error in [
-        ResultHeaders::parse(borrowed(&long.to_pairs())).unwrap().error.unwrap(),
+        ResultHeaders::parse(borrowed(&long.to_pairs()))
+            .unwrap()
+            .error
+            .unwrap(),
         {
             let pairs = result().to_pairs();
             let others = borrowed(&pairs).filter(|(name, _)| *name != "mr-error");
@@ -184,7 +257,9 @@ fn parse(headers: &[(&str, Option<&[u8]>)]) -> Result<RequestHeaders, HeaderErro
 }
 
 fn borrowed(pairs: &[Pair]) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-    pairs.iter().map(|(name, value)| (*name, Some(value.as_slice())))
+    pairs
+        .iter()
+        .map(|(name, value)| (*name, Some(value.as_slice())))
 }
 
 fn result() -> ResultHeaders {

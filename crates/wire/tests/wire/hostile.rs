@@ -16,41 +16,107 @@ fn a_forged_record_without_changes_is_good() {
 fn row_counts_that_lie_are_refused() {
     check_numbers(|forge| forge.rows = 0, "record has 0 rows");
     check_numbers(|forge| forge.rows = -1, "record has -1 rows");
-    check_numbers(|forge| forge.rows = 1 << 31, "more than the limit of 1048576");
-    check_numbers(|forge| forge.rows = i64::MAX, "more than the limit of 1048576");
-    check_numbers(|forge| forge.rows = 3, "column x says it has 2 items, expected 3");
+    check_numbers(
+        |forge| forge.rows = 1 << 31,
+        "more than the limit of 1048576",
+    );
+    check_numbers(
+        |forge| forge.rows = i64::MAX,
+        "more than the limit of 1048576",
+    );
+    check_numbers(
+        |forge| forge.rows = 3,
+        "column x says it has 2 items, expected 3",
+    );
 }
 
 #[test]
 fn nodes_that_do_not_fit_are_refused() {
-    check_numbers(|forge| forge.nodes[1].0 = 5, "column x says it has 5 items, expected 6");
-    check_numbers(|forge| forge.nodes[1].0 = -6, "column x says it has -6 items");
-    check_numbers(|forge| forge.nodes[1].1 = 1, "column x has a null count of 1");
-    check_numbers(|forge| forge.nodes[0].1 = 7, "column x has a null count of 7");
-    check_numbers(|forge| forge.nodes[0].1 = -1, "column x has a null count of -1");
-    check_numbers(|forge| forge.nodes.push((2, 0)), "3 field nodes, which do not match");
-    check_numbers(|forge| forge.nodes.truncate(1), "1 field nodes, which do not match");
+    check_numbers(
+        |forge| forge.nodes[1].0 = 5,
+        "column x says it has 5 items, expected 6",
+    );
+    check_numbers(
+        |forge| forge.nodes[1].0 = -6,
+        "column x says it has -6 items",
+    );
+    check_numbers(
+        |forge| forge.nodes[1].1 = 1,
+        "column x has a null count of 1",
+    );
+    check_numbers(
+        |forge| forge.nodes[0].1 = 7,
+        "column x has a null count of 7",
+    );
+    check_numbers(
+        |forge| forge.nodes[0].1 = -1,
+        "column x has a null count of -1",
+    );
+    check_numbers(
+        |forge| forge.nodes.push((2, 0)),
+        "3 field nodes, which do not match",
+    );
+    check_numbers(
+        |forge| forge.nodes.truncate(1),
+        "1 field nodes, which do not match",
+    );
 }
 
 #[test]
 fn buffers_outside_the_body_are_refused() {
-    check_numbers(|forge| forge.buffers[2].0 = 8, "outside the body of 24 bytes");
-    check_numbers(|forge| forge.buffers[2].0 = -8, "a buffer at -8 of 24 bytes, outside");
-    check_numbers(|forge| forge.buffers[2].1 = -1, "of -1 bytes, outside the body");
-    check_numbers(|forge| forge.buffers[2] = (i64::MAX, i64::MAX), "outside the body");
-    check_numbers(|forge| forge.buffers[2].1 = 23, "a buffer of 23 bytes, expected 24");
-    check_numbers(|forge| forge.buffers[0] = (0, 8), "a buffer at 0 that overlaps");
+    check_numbers(
+        |forge| forge.buffers[2].0 = 8,
+        "outside the body of 24 bytes",
+    );
+    check_numbers(
+        |forge| forge.buffers[2].0 = -8,
+        "a buffer at -8 of 24 bytes, outside",
+    );
+    check_numbers(
+        |forge| forge.buffers[2].1 = -1,
+        "of -1 bytes, outside the body",
+    );
+    check_numbers(
+        |forge| forge.buffers[2] = (i64::MAX, i64::MAX),
+        "outside the body",
+    );
+    check_numbers(
+        |forge| forge.buffers[2].1 = 23,
+        "a buffer of 23 bytes, expected 24",
+    );
+    check_numbers(
+        |forge| forge.buffers[0] = (0, 8),
+        "a buffer at 0 that overlaps",
+    );
     check_numbers(|forge| forge.buffers[0] = (0, 25), "outside the body");
-    check_numbers(|forge| forge.buffers.push((0, 0)), "4 buffers, which do not match");
-    check_numbers(|forge| forge.buffers.truncate(2), "2 buffers, which do not match");
+    check_numbers(
+        |forge| forge.buffers.push((0, 0)),
+        "4 buffers, which do not match",
+    );
+    check_numbers(
+        |forge| forge.buffers.truncate(2),
+        "2 buffers, which do not match",
+    );
 }
 
 #[test]
 fn body_lengths_that_lie_are_refused() {
-    check_numbers(|forge| forge.body_length = -1, "a body of -1 bytes, but 32 bytes follow");
-    check_numbers(|forge| forge.body_length = 48, "a body of 48 bytes, but 32 bytes follow");
-    check_numbers(|forge| forge.body_length = i64::MAX, "a body of 9223372036854775807 bytes");
-    check_numbers(|forge| forge.body_length = 16, "does not begin an Arrow stream message");
+    check_numbers(
+        |forge| forge.body_length = -1,
+        "a body of -1 bytes, but 32 bytes follow",
+    );
+    check_numbers(
+        |forge| forge.body_length = 48,
+        "a body of 48 bytes, but 32 bytes follow",
+    );
+    check_numbers(
+        |forge| forge.body_length = i64::MAX,
+        "a body of 9223372036854775807 bytes",
+    );
+    check_numbers(
+        |forge| forge.body_length = 16,
+        "does not begin an Arrow stream message",
+    );
 }
 
 #[test]
@@ -71,7 +137,10 @@ fn metadata_lengths_that_lie_are_refused() {
 
 #[test]
 fn an_old_metadata_version_is_refused() {
-    check_numbers(|forge| forge.version = MetadataVersion::V3, "metadata version V3");
+    check_numbers(
+        |forge| forge.version = MetadataVersion::V3,
+        "metadata version V3",
+    );
 }
 
 #[test]
@@ -79,11 +148,31 @@ fn text_offsets_that_lie_are_refused() {
     let offset = |index: usize, value: i32| {
         move |forge: &mut Forge| forge.body[index * 4..][..4].copy_from_slice(&value.to_le_bytes())
     };
-    check(strings(), offset(0, -1), "column x has offsets that are negative or decrease");
-    check(strings(), offset(1, 9), "column x has offsets that are negative or decrease");
-    check(strings(), offset(2, 99), "column x has a buffer of 6 bytes, expected 99");
-    check(strings(), offset(1, 1), "column x has text that is not UTF-8");
-    check(strings(), |forge| forge.body[16] = 0xFF, "column x has text that is not UTF-8");
+    check(
+        strings(),
+        offset(0, -1),
+        "column x has offsets that are negative or decrease",
+    );
+    check(
+        strings(),
+        offset(1, 9),
+        "column x has offsets that are negative or decrease",
+    );
+    check(
+        strings(),
+        offset(2, 99),
+        "column x has a buffer of 6 bytes, expected 99",
+    );
+    check(
+        strings(),
+        offset(1, 1),
+        "column x has text that is not UTF-8",
+    );
+    check(
+        strings(),
+        |forge| forge.body[16] = 0xFF,
+        "column x has text that is not UTF-8",
+    );
 }
 
 #[test]
@@ -94,9 +183,21 @@ fn a_written_shape_that_is_not_the_data_s_is_refused() {
             forge.body[at..at + 4].copy_from_slice(&value.to_le_bytes());
         }
     };
-    check(variable(), size(1, 3), "column x has 2 elements in row 0, its shape is [1,3]");
-    check(variable(), size(1, -2), "column x has a negative size in the shape of row 0");
-    check(variable(), size(4, i32::MAX), "column x has 4 elements in row 2");
+    check(
+        variable(),
+        size(1, 3),
+        "column x has 2 elements in row 0, its shape is [1,3]",
+    );
+    check(
+        variable(),
+        size(1, -2),
+        "column x has a negative size in the shape of row 0",
+    );
+    check(
+        variable(),
+        size(4, i32::MAX),
+        "column x has 4 elements in row 2",
+    );
 }
 
 #[test]
@@ -108,7 +209,10 @@ fn buffers_may_lie_at_odd_offsets() {
     forge.buffers[2].0 = 1;
     let record = forge.decode().unwrap();
     let values = record.tensor(0).unwrap();
-    assert_eq!(values.typed::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(
+        values.typed::<f32>().unwrap(),
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    );
 }
 
 #[test]
@@ -116,12 +220,48 @@ fn every_limit_holds() {
     let payload = numbers().bytes();
     let limits = Limits::default;
     for (limits, expected) in [
-        (Limits { max_record_bytes: 99, ..limits() }, "more than the limit of 99"),
-        (Limits { max_metadata_bytes: 99, ..limits() }, "of metadata, more than the limit of 99"),
-        (Limits { max_rows: 1, ..limits() }, "record has 2 rows, more than the limit of 1"),
-        (Limits { max_columns: 0, ..limits() }, "record has 1 columns, more than the limit of 0"),
-        (Limits { max_rank: 1, ..limits() }, "column x has more dimensions than the limit of 1"),
-        (Limits { max_elements: 5, ..limits() }, "column x has 6 elements, more than the limit of 5"),
+        (
+            Limits {
+                max_record_bytes: 99,
+                ..limits()
+            },
+            "more than the limit of 99",
+        ),
+        (
+            Limits {
+                max_metadata_bytes: 99,
+                ..limits()
+            },
+            "of metadata, more than the limit of 99",
+        ),
+        (
+            Limits {
+                max_rows: 1,
+                ..limits()
+            },
+            "record has 2 rows, more than the limit of 1",
+        ),
+        (
+            Limits {
+                max_columns: 0,
+                ..limits()
+            },
+            "record has 1 columns, more than the limit of 0",
+        ),
+        (
+            Limits {
+                max_rank: 1,
+                ..limits()
+            },
+            "column x has more dimensions than the limit of 1",
+        ),
+        (
+            Limits {
+                max_elements: 5,
+                ..limits()
+            },
+            "column x has 6 elements, more than the limit of 5",
+        ),
     ] {
         let error = Record::decode(payload.clone(), &limits).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
@@ -135,7 +275,10 @@ fn messages_are_short_and_repeat_little_of_the_input() {
     let mut forge = Forge::new(&[floats(&name, &[2, 3])]);
     forge.nodes[1].1 = 1;
     let message = forge.decode().unwrap_err().to_string();
-    assert!(message.len() <= 200 && message.contains("null count"), "{message}");
+    assert!(
+        message.len() <= 200 && message.contains("null count"),
+        "{message}"
+    );
     assert!(!message.contains('\u{1}'), "{message}");
 }
 

@@ -25,15 +25,25 @@ fn damaged_arrow_records_never_panic_and_are_never_slow() {
             taken += 1;
             use_all_of(&record);
         }
-        assert!(started.elapsed() < Duration::from_secs(1), "mutation {i} took too long");
+        assert!(
+            started.elapsed() < Duration::from_secs(1),
+            "mutation {i} took too long"
+        );
     }
-    assert!(taken > 100, "{taken} mutations were harmless, so the good path was hardly tested");
+    assert!(
+        taken > 100,
+        "{taken} mutations were harmless, so the good path was hardly tested"
+    );
 }
 
 #[test]
 fn damaged_avro_messages_never_panic() {
     let mut random = SmallRng::seed_from_u64(7);
-    for file in ["dead-letter.avro", "dead-letter-tombstone.avro", "model-available.avro"] {
+    for file in [
+        "dead-letter.avro",
+        "dead-letter-tombstone.avro",
+        "model-available.avro",
+    ] {
         let good = golden::read("avro", file);
         for _ in 0..AVRO_MUTATIONS / 3 {
             let message = damaged(&good, &mut random);
@@ -53,7 +63,10 @@ fn use_all_of(record: &millrace_wire::Record) {
     }
     let again = golden::encode_again(record);
     let again = millrace_wire::Record::decode(again, &Limits::default());
-    assert_eq!(again.expect("what was encoded can be decoded").rows(), record.rows());
+    assert_eq!(
+        again.expect("what was encoded can be decoded").rows(),
+        record.rows()
+    );
 }
 
 /// One to three edits: a flipped bit, another byte, an extreme number, a cut, a removal, an insertion.
@@ -78,7 +91,19 @@ fn damaged(good: &[u8], random: &mut SmallRng) -> Vec<u8> {
 }
 
 fn extreme(random: &mut SmallRng) -> i64 {
-    let values = [0, 1, -1, 8, 255, 1 << 16, 1 << 31, i64::MAX, i64::MIN, 1 << 62, i64::from(i32::MAX)];
+    let values = [
+        0,
+        1,
+        -1,
+        8,
+        255,
+        1 << 16,
+        1 << 31,
+        i64::MAX,
+        i64::MIN,
+        1 << 62,
+        i64::from(i32::MAX),
+    ];
     values[random.random_range(0..values.len())]
 }
 

@@ -23,7 +23,9 @@ fn rows_of_several_records_share_one_batch_tensor() {
 #[test]
 fn a_batch_tensor_begins_at_a_64_byte_boundary() {
     let mut batch = TensorBuilder::new("x", DType::Float32, &[3], 2).unwrap();
-    decode(&[floats("x", &[2, 3])]).copy_rows(0, 0..2, &mut batch).unwrap();
+    decode(&[floats("x", &[2, 3])])
+        .copy_rows(0, 0..2, &mut batch)
+        .unwrap();
     let batch = batch.finish();
     assert_eq!(batch.fixed_bytes().unwrap().as_ptr().align_offset(64), 0);
 }
@@ -37,7 +39,10 @@ fn booleans_are_unpacked_from_any_bit() {
     for row in 0..7 {
         let mut batch = TensorBuilder::new("x", DType::Bool, &[3], 1).unwrap();
         record.copy_rows(0, row..row + 1, &mut batch).unwrap();
-        assert_eq!(batch.finish().fixed_bytes().unwrap(), &values[row * 3..row * 3 + 3]);
+        assert_eq!(
+            batch.finish().fixed_bytes().unwrap(),
+            &values[row * 3..row * 3 + 3]
+        );
     }
 }
 
@@ -55,7 +60,11 @@ fn texts_are_copied_from_any_row() {
 
 #[test]
 fn rows_of_differing_shapes_form_runs() {
-    let tensors = [floats("a", &[2, 1, 2]), floats("b", &[1, 2, 2]), floats("c", &[2, 1, 2])];
+    let tensors = [
+        floats("a", &[2, 1, 2]),
+        floats("b", &[1, 2, 2]),
+        floats("c", &[2, 1, 2]),
+    ];
     let record = decode_parts(&tensors);
     assert_eq!(record.uniform_runs(), [0..2, 2..3, 3..5]);
     assert_eq!(*record.row_shape(0, 2), [2, 2]);
@@ -63,7 +72,12 @@ fn rows_of_differing_shapes_form_runs() {
     assert_eq!(record.columns()[0].shape(), [None, None, None]);
 
     let error = record.tensor(0).unwrap_err();
-    assert!(error.to_string().contains("rows of shape [1,2], got a row of shape [2,2]"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("rows of shape [1,2], got a row of shape [2,2]"),
+        "{error}"
+    );
     let mut batch = TensorBuilder::new("x", DType::Float32, &[2, 2], 1).unwrap();
     assert!(record.copy_rows(0, 2..4, &mut batch).is_err());
     assert_eq!(batch.rows(), 0, "a failed copy changes nothing");
@@ -87,11 +101,17 @@ fn rows_of_another_type_or_shape_do_not_join_a_batch() {
     assert_eq!(error.to_string(), "tensor x is of type FP64, got FP32");
     let mut of_pairs = TensorBuilder::new("x", DType::Float32, &[2], 2).unwrap();
     let error = record.copy_rows(0, 0..2, &mut of_pairs).unwrap_err();
-    assert_eq!(error.to_string(), "tensor x has rows of shape [2], got a row of shape [3]");
+    assert_eq!(
+        error.to_string(),
+        "tensor x has rows of shape [2], got a row of shape [3]"
+    );
 }
 
 #[test]
-#[expect(clippy::reversed_empty_ranges, reason = "a caller's mistake that must be answered")]
+#[expect(
+    clippy::reversed_empty_ranges,
+    reason = "a caller's mistake that must be answered"
+)]
 fn rows_and_columns_that_do_not_exist_are_an_error() {
     let record = decode(&[floats("x", &[2, 3])]);
     let mut batch = TensorBuilder::new("x", DType::Float32, &[3], 2).unwrap();
@@ -110,8 +130,14 @@ fn a_tensor_is_consistent_by_construction() {
     assert!(fixed(DType::Int16, &[2, 3], 12).is_ok());
     assert!(fixed(DType::Int16, &[0, 3], 0).is_ok());
     assert!(fixed(DType::Int16, &[2, 3], 13).is_err());
-    assert!(fixed(DType::Int16, &[], 2).is_err(), "dimension 0 is the rows");
-    assert!(fixed(DType::Int16, &[usize::MAX, 2], 0).is_err(), "overflow");
+    assert!(
+        fixed(DType::Int16, &[], 2).is_err(),
+        "dimension 0 is the rows"
+    );
+    assert!(
+        fixed(DType::Int16, &[usize::MAX, 2], 0).is_err(),
+        "overflow"
+    );
     assert!(fixed(DType::Bool, &[1], 1).is_err(), "2 is no boolean");
     assert!(fixed(DType::String, &[1], 1).is_err());
     assert!(TensorBuilder::new("x", DType::Int16, &[usize::MAX], 2).is_err());
@@ -124,6 +150,17 @@ fn a_tensor_is_consistent_by_construction() {
     assert!(text(&[b"\xC3", b"\xBC"]).is_err(), "a character cut in two");
     assert!(Tensor::variable("x", DType::Bytes, vec![2], VariableData::new()).is_err());
     assert!(Tensor::variable("x", DType::Int8, vec![0], VariableData::new()).is_err());
+}
+
+#[test]
+fn dimensions_beyond_counting_beside_an_empty_one_are_harmless() {
+    let empty = |shape: Vec<usize>| {
+        Tensor::fixed("x", DType::Int8, shape, Vec::<u8>::new().into()).unwrap()
+    };
+    assert_eq!(empty(vec![0, usize::MAX, 2]).elements_per_row(), 0);
+    let shape = vec![1, 1 << 40, 1 << 40, 0];
+    let record = decode(&[empty(shape.clone())]);
+    assert_eq!(record.tensor(0).unwrap().shape(), shape);
 }
 
 #[test]

@@ -9,14 +9,20 @@ use crate::forge::{floats, texts};
 
 #[test]
 fn a_record_that_fits_is_taken() {
-    check(&[floats("image", &[2, 3, 4]), texts("id", &["a", "b"])], Ok(()));
+    check(
+        &[floats("image", &[2, 3, 4]), texts("id", &["a", "b"])],
+        Ok(()),
+    );
     check(&[texts("id", &["a"]), floats("image", &[1, 0, 4])], Ok(()));
 }
 
 #[test]
 fn the_sentence_names_column_expected_and_given() {
     let id = texts("id", &["a", "b"]);
-    check(&[floats("image", &[2, 3, 4])], Err("missing column id, expected STRING[-1]"));
+    check(
+        &[floats("image", &[2, 3, 4])],
+        Err("missing column id, expected STRING[-1]"),
+    );
     check(&[], Err("missing column image, expected FP32[-1,-1,4]"));
     check(
         &[id.clone(), floats("imaje", &[2, 3, 4])],
@@ -39,10 +45,7 @@ fn the_sentence_names_column_expected_and_given() {
 #[test]
 fn every_row_of_differing_shapes_is_checked() {
     let (a, b) = (floats("a", &[1, 2, 4]), floats("b", &[1, 4, 2]));
-    let parts = [&a, &b].map(|tensor| TensorSlice {
-        tensor,
-        rows: 0..1,
-    });
+    let parts = [&a, &b].map(|tensor| TensorSlice { tensor, rows: 0..1 });
     let column = ColumnParts {
         name: "image",
         parts: parts.to_vec(),
@@ -54,7 +57,10 @@ fn every_row_of_differing_shapes_is_checked() {
     }
     .check(&record)
     .unwrap_err();
-    assert_eq!(error.to_string(), "column image must be FP32[-1,-1,4], got FP32[2,4,2]");
+    assert_eq!(
+        error.to_string(),
+        "column image must be FP32[-1,-1,4], got FP32[2,4,2]"
+    );
 }
 
 fn check(tensors: &[Tensor], expected: Result<(), &str>) {
