@@ -63,7 +63,7 @@ fn the_slides_example_is_read_whole() {
     assert_eq!(request.tensors[0].typed::<i32>().unwrap(), [12345, 12345]);
     assert_eq!(
         request.tensors[1].typed::<f32>().unwrap(),
-        ["3.14159".parse().unwrap(); 2]
+        ["3.14159".parse::<f32>().unwrap(); 2]
     );
     assert_eq!(
         request.tensors[2].elements().unwrap().get(1),
