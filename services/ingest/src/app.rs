@@ -114,7 +114,10 @@ impl App {
             () = shutdown.begun() => Ok(()),
             error = self.producer.failed() => Err(error).context("the producer failed"),
             error = self.following.failed() => Err(error),
-            ended = &mut server => Err(anyhow::anyhow!("the HTTP server ended: {ended:?}")),
+            ended = &mut server => {
+                let why = ended.err().map_or_else(|| "for no reason".to_owned(), |it| it.to_string());
+                anyhow::bail!("the HTTP server ended: {why}");
+            }
         };
         self.running.close("stopping");
         // The call itself sends the command; its future only waits, as we do below.

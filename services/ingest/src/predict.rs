@@ -68,7 +68,8 @@ pub(crate) async fn predict(
         .body_bytes
         .inc_by(u64::try_from(size_bytes).unwrap_or(u64::MAX));
     let understood = understand(body, &served, &state.json_limits).await?;
-    exchange(&mut held, size_bytes, understood.payload.len())?;
+    let record_bytes = understood.payload.len();
+    exchange(&mut held, size_bytes, record_bytes)?;
 
     let question = Question {
         id: seen.id,
@@ -80,6 +81,7 @@ pub(crate) async fn predict(
         deadline_unix_ms: clock.deadline_unix_ms,
     };
     let reply = state.line.ask(question).instrument(span).await?;
+    exchange(&mut held, record_bytes, reply.size_bytes())?;
     let json = write(reply, understood.format, &state.reply_limits)?;
     state
         .metrics
@@ -109,10 +111,10 @@ impl Clock {
     }
 }
 
-/// The record takes the place of the body in the budget.
-fn exchange(held: &mut Reservation, body_bytes: usize, record_bytes: usize) -> Result<(), Error> {
-    held.shrink(body_bytes);
-    held.grow(record_bytes)?;
+/// In the budget, what is held now takes the place of what it was made from.
+fn exchange(held: &mut Reservation, before_bytes: usize, now_bytes: usize) -> Result<(), Error> {
+    held.shrink(before_bytes);
+    held.grow(now_bytes)?;
     Ok(())
 }
 

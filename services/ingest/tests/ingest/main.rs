@@ -1,8 +1,11 @@
 //! Ingest through its doors: real HTTP in front, a real broker behind, and a
 //! thread that plays infer.
 
+mod addresses;
 mod client;
 mod json_bodies;
+mod json_values;
+mod played;
 mod predictions;
 mod protocol;
 mod scene;

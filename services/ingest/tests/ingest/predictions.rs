@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::client::{Connection, get, post, raw, request};
-use super::scene::{Scene, descriptor, echo, model_m, shared, unix_ms};
+use super::played::{descriptor, echo, model_m, unix_ms};
+use super::scene::{Scene, shared};
 
 #[test]
 fn every_instance_is_answered_in_order() {

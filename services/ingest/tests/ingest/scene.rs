@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use millrace_boot::Shutdown;
 use millrace_ingest::{App, Settings};
@@ -13,11 +13,10 @@ use millrace_kafka::{
     Admin, Cluster, Follower, FollowerSettings, Headers, Metrics, OutRecord, Producer,
     ProducerSettings, Record, TopicSpec,
 };
-use millrace_wire::Status;
-use millrace_wire::avro::{ModelDescriptor, ModelState, TensorDescription};
-use millrace_wire::headers::{RequestHeaders, ResultHeaders, Source};
+use millrace_wire::avro::ModelDescriptor;
 
 use super::client::{Answer, get, post};
+use super::played::{Asked, descriptor, echo};
 
 /// The body limit of every scene.
 pub(crate) const BODY_LIMIT: usize = 10 << 20;
@@ -203,95 +202,6 @@ impl Scene {
         self.shutdown.trigger();
         self.thread.take().unwrap().join().unwrap()
     }
-}
-
-/// A request record as the played infer reads it.
-pub(crate) struct Asked {
-    pub(crate) record: Record,
-    pub(crate) headers: RequestHeaders,
-}
-
-impl Asked {
-    fn of(record: Record) -> Self {
-        let headers = RequestHeaders::parse(record.headers.iter()).unwrap();
-        Self { record, headers }
-    }
-
-    /// A reply record to this request.
-    pub(crate) fn reply(
-        &self,
-        status: Status,
-        error: Option<&str>,
-        value: Option<Vec<u8>>,
-    ) -> OutRecord {
-        let id = self.headers.id.clone().unwrap();
-        let result = ResultHeaders {
-            id: id.clone(),
-            model: "m".to_owned(),
-            version: Some(1),
-            status,
-            error: error.map(str::to_owned),
-            source: Source {
-                topic: self.record.topic.to_string(),
-                partition: self.record.partition,
-                offset: self.record.offset,
-            },
-        };
-        let mut headers = Headers::new();
-        for (name, value) in result.to_pairs() {
-            headers.push(name, Some(value));
-        }
-        let reply_to = self.headers.reply_to.clone().unwrap();
-        OutRecord {
-            topic: reply_to.topic.into(),
-            partition: Some(reply_to.partition),
-            key: Some(id.into_bytes()),
-            value,
-            headers,
-        }
-    }
-}
-
-/// Answers with the inputs as outputs.
-pub(crate) fn echo(asked: &Asked) -> Vec<OutRecord> {
-    vec![asked.reply(Status::Ok, None, asked.record.value.clone())]
-}
-
-/// An available version 1 whose lease outlives every test.
-pub(crate) fn descriptor(model: &str, inputs: &[(&str, &str, &[i64])]) -> ModelDescriptor {
-    let tensor = |(name, dtype, shape): &(&str, &str, &[i64])| TensorDescription {
-        name: (*name).to_owned(),
-        dtype: (*dtype).to_owned(),
-        shape: shape.to_vec(),
-    };
-    let tensors: Vec<_> = inputs.iter().map(tensor).collect();
-    ModelDescriptor {
-        model: model.to_owned(),
-        version: 1,
-        replica: "played".to_owned(),
-        state: ModelState::Available,
-        reason: String::new(),
-        labels: vec!["stable".to_owned()],
-        engine: "played".to_owned(),
-        weights_sha256: String::new(),
-        inputs: tensors.clone(),
-        outputs: tensors,
-        max_batch_rows: 32,
-        backlog_records: 0,
-        lease_until_unix_ms: unix_ms() + 3_600_000,
-    }
-}
-
-/// The model `m`: `x: FP32[-1,4]`.
-pub(crate) fn model_m() -> ModelDescriptor {
-    descriptor("m", MODELS[0].1)
-}
-
-pub(crate) fn unix_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    i64::try_from(since.as_millis()).unwrap()
 }
 
 /// The broker that the tests run against.

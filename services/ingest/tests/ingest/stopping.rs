@@ -5,7 +5,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::client::{Connection, post, request};
-use super::scene::{Scene, echo, model_m};
+use super::played::{echo, model_m};
+use super::scene::Scene;
 
 const M: &str = "/v1/models/m:predict";
 const GOOD: &str = r#"{"instances": [[1,2,3,4]]}"#;

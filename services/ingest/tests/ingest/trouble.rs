@@ -9,7 +9,8 @@ use millrace_wire::Status;
 use millrace_wire::avro::ModelState;
 
 use super::client::{Connection, get, post, request};
-use super::scene::{Asked, Scene, create_topics, echo, model_m, unix_ms};
+use super::played::{Asked, echo, model_m, unix_ms};
+use super::scene::{Scene, create_topics};
 
 const M: &str = "/v1/models/m:predict";
 const GOOD: &str = r#"{"instances": [[1,2,3,4]]}"#;
@@ -225,6 +226,17 @@ fn a_full_process_refuses_at_once_and_recovers() {
         scene.producer.send(reply, |_| {}).unwrap();
     }
     assert_eq!(first.read().unwrap().status, 200);
+}
+
+#[test]
+fn a_record_larger_than_the_topics_take_is_refused() {
+    let scene = Scene::start(|settings| settings.limits.record_bytes = 4000);
+    scene.serve(&model_m(), echo);
+    scene.wait_ready();
+    let rows = vec!["[1,2,3,4]"; 1000].join(",");
+    let answer = post(scene.address, M, format!("{{\"instances\": [{rows}]}}"));
+    answer.check_refusal(413, "larger than the limit of 4000 bytes");
+    scene.check_alive();
 }
 
 #[test]
