@@ -1,9 +1,19 @@
-//! Bounds on what is in flight: bytes and records, with hysteresis.
+//! Bounds on what is in flight: bytes and records.
 //!
-//! Pausing a partition throws away what librdkafka has prefetched, so reading
-//! pauses at the full budget and resumes at half of it, not at every record.
+//! Pausing a partition makes librdkafka throw away what it has prefetched and
+//! fetch it again at the resume; measured, a reader that paused whenever its
+//! budget was spent read everything ten times over. So a spent budget first
+//! only holds back the next poll, for a time that the group does not notice,
+//! while librdkafka's own bounded queue fills up. Only a budget that stays
+//! spent pauses, and then until half of it is free.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// How long polling may be held back. Rebalances and commits wait meanwhile.
+const HOLD: Duration = Duration::from_millis(80);
 
 /// What may be in flight and what is. Shared by a member and its tickets.
 #[derive(Debug)]
@@ -12,6 +22,9 @@ pub(crate) struct Budget {
     max_records: usize,
     bytes: AtomicUsize,
     records: AtomicUsize,
+    /// The polling thread wants to know when there is room.
+    waiting: AtomicBool,
+    waiter: OnceLock<Thread>,
 }
 
 impl Budget {
@@ -21,25 +34,49 @@ impl Budget {
             max_records,
             bytes: AtomicUsize::new(0),
             records: AtomicUsize::new(0),
+            waiting: AtomicBool::new(false),
+            waiter: OnceLock::new(),
         }
     }
 
     pub(crate) fn take(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.records.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.records.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.records.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.records.fetch_sub(1, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst)
+            && !self.is_spent()
+            && let Some(waiter) = self.waiter.get()
+        {
+            waiter.unpark();
+        }
+    }
+
+    /// Waits until there is room, at most for `patience`. Only the polling
+    /// thread may call this.
+    pub(crate) fn wait_for_room(&self, patience: Duration) {
+        self.waiter.get_or_init(thread::current);
+        let until = Instant::now() + patience;
+        self.waiting.store(true, Ordering::SeqCst);
+        while self.is_spent() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        self.waiting.store(false, Ordering::SeqCst);
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::SeqCst)
     }
 
     pub(crate) fn records(&self) -> usize {
-        self.records.load(Ordering::Relaxed)
+        self.records.load(Ordering::SeqCst)
     }
 
     fn is_spent(&self) -> bool {
@@ -51,10 +88,16 @@ impl Budget {
     }
 }
 
-/// Whether reading is paused; changes only at the two marks.
-#[derive(Debug, Default)]
-pub(crate) struct Valve {
-    closed: bool,
+/// Whether records are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Valve {
+    /// Yes.
+    #[default]
+    Open,
+    /// Not at the moment: nothing is polled, nothing is lost.
+    Held(Instant),
+    /// Not for longer: the partitions are paused, and polling goes on.
+    Paused,
 }
 
 /// What to do with the partitions.
@@ -65,20 +108,22 @@ pub(crate) enum Turn {
 }
 
 impl Valve {
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
-    }
-
     /// `crowded`: a partition has so many uncommitted records that reading
     /// on would only cost memory.
-    pub(crate) fn turn(&mut self, budget: &Budget, crowded: bool) -> Option<Turn> {
-        if !self.closed && (crowded || budget.is_spent()) {
-            self.closed = true;
-            return Some(Turn::Pause);
-        }
-        if self.closed && !crowded && budget.is_half_free() {
-            self.closed = false;
-            return Some(Turn::Resume);
+    pub(crate) fn turn(&mut self, budget: &Budget, crowded: bool, now: Instant) -> Option<Turn> {
+        let full = crowded || budget.is_spent();
+        match *self {
+            Valve::Open if full => *self = Valve::Held(now),
+            Valve::Held(_) if !full => *self = Valve::Open,
+            Valve::Held(since) if now.saturating_duration_since(since) >= HOLD => {
+                *self = Valve::Paused;
+                return Some(Turn::Pause);
+            }
+            Valve::Paused if !crowded && budget.is_half_free() => {
+                *self = Valve::Open;
+                return Some(Turn::Resume);
+            }
+            Valve::Open | Valve::Held(_) | Valve::Paused => {}
         }
         None
     }
@@ -88,20 +133,39 @@ impl Valve {
 mod tests {
     use super::*;
 
+    fn after_holding(start: Instant) -> Instant {
+        start + HOLD
+    }
+
     #[test]
-    fn reading_pauses_at_the_mark_and_resumes_only_at_half_of_it() {
+    fn a_budget_that_frees_up_at_once_pauses_nothing() {
         let budget = Budget::new(100, 1000);
         let mut valve = Valve::default();
+        let now = Instant::now();
+        budget.take(100);
+        assert_eq!(valve.turn(&budget, false, now), None);
+        assert_eq!(valve, Valve::Held(now));
+        budget.give_back(10);
+        assert_eq!(valve.turn(&budget, false, now), None);
+        assert_eq!(valve, Valve::Open);
+    }
+
+    #[test]
+    fn a_budget_that_stays_spent_pauses_until_half_of_it_is_free() {
+        let budget = Budget::new(100, 1000);
+        let mut valve = Valve::default();
+        let now = Instant::now();
         budget.take(60);
-        assert_eq!(valve.turn(&budget, false), None);
         budget.take(40);
-        assert_eq!(valve.turn(&budget, false), Some(Turn::Pause));
-        assert_eq!(valve.turn(&budget, false), None);
+        assert_eq!(valve.turn(&budget, false, now), None);
+        let later = after_holding(now);
+        assert_eq!(valve.turn(&budget, false, later), Some(Turn::Pause));
+        assert_eq!(valve.turn(&budget, false, later), None);
         budget.give_back(40);
-        assert_eq!(valve.turn(&budget, false), None, "60 of 100 is not half");
+        assert_eq!(valve.turn(&budget, false, later), None, "60 is not half");
         budget.give_back(60);
-        assert_eq!(valve.turn(&budget, false), Some(Turn::Resume));
-        assert_eq!(valve.turn(&budget, false), None);
+        assert_eq!(valve.turn(&budget, false, later), Some(Turn::Resume));
+        assert_eq!(valve.turn(&budget, false, later), None);
     }
 
     #[test]
@@ -111,30 +175,48 @@ mod tests {
         for _ in 0..4 {
             budget.take(0);
         }
-        assert_eq!(valve.turn(&budget, false), Some(Turn::Pause));
-        budget.give_back(0);
-        assert_eq!(valve.turn(&budget, false), None);
-        budget.give_back(0);
-        assert_eq!(valve.turn(&budget, false), Some(Turn::Resume));
+        valve.turn(&budget, false, Instant::now());
+        assert_ne!(valve, Valve::Open);
     }
 
     #[test]
     fn a_crowded_partition_pauses_whatever_the_budget() {
         let budget = Budget::new(100, 100);
         let mut valve = Valve::default();
-        assert_eq!(valve.turn(&budget, true), Some(Turn::Pause));
-        assert_eq!(valve.turn(&budget, true), None);
-        assert_eq!(valve.turn(&budget, false), Some(Turn::Resume));
+        let now = Instant::now();
+        assert_eq!(valve.turn(&budget, true, now), None);
+        let later = after_holding(now);
+        assert_eq!(valve.turn(&budget, true, later), Some(Turn::Pause));
+        assert_eq!(valve.turn(&budget, false, later), Some(Turn::Resume));
     }
 
     #[test]
     fn one_record_above_the_whole_budget_still_flows() {
         let budget = Budget::new(10, 10);
         let mut valve = Valve::default();
-        assert_eq!(valve.turn(&budget, false), None);
+        let now = Instant::now();
+        assert_eq!(valve.turn(&budget, false, now), None);
+        assert_eq!(valve, Valve::Open, "an empty budget takes any record");
         budget.take(1000);
-        assert_eq!(valve.turn(&budget, false), Some(Turn::Pause));
+        valve.turn(&budget, false, now);
         budget.give_back(1000);
-        assert_eq!(valve.turn(&budget, false), Some(Turn::Resume));
+        valve.turn(&budget, false, now);
+        assert_eq!(valve, Valve::Open);
+    }
+
+    #[test]
+    fn waiting_ends_when_there_is_room() {
+        let budget = Budget::new(10, 10);
+        budget.take(10);
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let begin = Instant::now();
+                budget.wait_for_room(Duration::from_secs(30));
+                begin.elapsed()
+            });
+            budget.give_back(10);
+            let waited = waiter.join().unwrap();
+            assert!(waited < Duration::from_secs(10), "{waited:?}");
+        });
     }
 }

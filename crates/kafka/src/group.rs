@@ -226,15 +226,17 @@ impl GroupSettings {
 /// Options with which every client of this crate reads, unless the user says
 /// otherwise.
 pub(crate) fn reading_defaults(max_record_bytes: usize) -> Vec<(&'static str, String)> {
-    // The broker's answer carries all partitions of one fetch and some framing.
-    let fetch = max_record_bytes.max(32 << 20);
+    // A batch that is larger than these limits is sent whole all the same, so
+    // they bound memory, not records; only librdkafka's limit for a whole
+    // answer is a hard one.
+    let fetch = max_record_bytes.max(16 << 20);
     vec![
-        ("queued.max.messages.kbytes", "32768".to_owned()),
+        ("queued.max.messages.kbytes", "16384".to_owned()),
         // With a small local queue the default of a second would be a stall.
         ("fetch.queue.backoff.ms", "5".to_owned()),
         ("fetch.error.backoff.ms", "100".to_owned()),
         ("fetch.wait.max.ms", "100".to_owned()),
-        ("fetch.message.max.bytes", max_record_bytes.to_string()),
+        ("fetch.message.max.bytes", (1 << 20).to_string()),
         ("fetch.max.bytes", fetch.to_string()),
         (
             "receive.message.max.bytes",

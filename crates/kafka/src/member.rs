@@ -33,6 +33,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long to wait for records while something else may become possible: the
 /// budget may free up, a drain may finish.
 const BUSY_WAIT: Duration = Duration::from_millis(2);
+/// How long to wait for the budget before looking at everything else again.
+const HELD_WAIT: Duration = Duration::from_millis(10);
 /// How long librdkafka's destructor may take.
 const DESTROY: Duration = Duration::from_secs(5);
 
@@ -54,6 +56,8 @@ pub(crate) struct Member<I> {
     valve: Valve,
     /// A partition has more uncommitted records than it may.
     crowded: bool,
+    /// The last time that the clock was read.
+    last_look: Instant,
     next_tick: Instant,
     next_commit: Instant,
 }
@@ -76,6 +80,7 @@ impl<I: Intake> Member<I> {
             metrics: GroupMetrics::new(&settings.group, metrics),
             next_commit: now + settings.commit_interval,
             next_tick: now + TICK,
+            last_look: now,
             partitions: Partitions::default(),
             revocation: None,
             stop_at: None,
@@ -132,6 +137,7 @@ impl<I: Intake> Member<I> {
         self.take_commit_result()?;
         self.advance_revocation()?;
         let now = Instant::now();
+        self.last_look = now;
         if now >= self.next_commit {
             self.next_commit = now + self.settings.commit_interval;
             self.commit()?;
@@ -145,12 +151,21 @@ impl<I: Intake> Member<I> {
     }
 
     fn poll_records(&mut self) -> Result<(), Error> {
+        if matches!(self.valve, Valve::Held(_)) {
+            self.budget.wait_for_room(HELD_WAIT);
+            return Ok(());
+        }
         let consumer = Arc::clone(&self.consumer);
         let mut wait = self.wait();
         for _ in 0..BURST {
             match consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => self.hand_over(&message)?,
+                Some(Ok(message)) => {
+                    self.hand_over(&message)?;
+                    if matches!(self.valve, Valve::Held(_)) {
+                        break;
+                    }
+                }
                 Some(Err(error)) => self.judge(error)?,
             }
             wait = Duration::ZERO;
@@ -160,7 +175,7 @@ impl<I: Intake> Member<I> {
 
     fn wait(&self) -> Duration {
         let left = self.next_tick.saturating_duration_since(Instant::now());
-        if self.valve.is_closed() || self.revocation.is_some() || self.stop_at.is_some() {
+        if self.valve == Valve::Paused || self.revocation.is_some() || self.stop_at.is_some() {
             left.min(BUSY_WAIT)
         } else {
             left.min(TICK)
@@ -200,7 +215,12 @@ impl<I: Intake> Member<I> {
         if self.crowded {
             self.look_at_crowd()?;
         }
-        let turned: KafkaResult<()> = match self.valve.turn(&self.budget, self.crowded) {
+        let now = match self.valve {
+            // Once per record: without a system call unless it matters.
+            Valve::Open => self.last_look,
+            Valve::Held(_) | Valve::Paused => Instant::now(),
+        };
+        let turned: KafkaResult<()> = match self.valve.turn(&self.budget, self.crowded, now) {
             None => return Ok(()),
             Some(Turn::Pause) => {
                 self.metrics.pauses.inc();
@@ -216,7 +236,7 @@ impl<I: Intake> Member<I> {
 
     /// New partitions start flowing by themselves; not when reading is paused.
     pub(crate) fn keep_valve_closed(&self) {
-        if self.valve.is_closed()
+        if self.valve == Valve::Paused
             && let Err(error) = self.consumer.pause(&self.partitions.flowing())
         {
             warn!(group = %self.settings.group, %error, "pausing new partitions failed");

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use crate::support::{
     Collector, PATIENCE, Tickets, admin, cluster, eventually, fill, group_settings, new_topic,
-    random_name,
+    producer, random_name, record,
 };
 
 #[test]
@@ -216,4 +216,33 @@ fn what_was_read_and_finished_is_counted() {
     ] {
         assert!(text.contains(&line), "{line} is missing in\n{text}");
     }
+}
+
+#[test]
+fn a_record_far_above_the_usual_fetch_size_is_read() {
+    let topic = new_topic(1);
+    let producer = producer();
+    let mut random = 1_u32;
+    // Bytes that do not compress.
+    let value: Vec<u8> = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        random.to_be_bytes()[0]
+    })
+    .take(12 << 20)
+    .collect();
+    for value in [value.as_slice(), b"small", value.as_slice()] {
+        producer.send(record(&topic, 0, value), |_| {}).unwrap();
+    }
+    producer.stop(PATIENCE).unwrap();
+    let settings = group_settings(&random_name("group"), &topic);
+    let (consumer, seen) = Collector::start(settings, Tickets::Finish);
+    eventually("three records read", || seen.count() == 3);
+    let records = seen.records.lock().unwrap();
+    assert_eq!(records[1].value.as_deref(), Some(b"small".as_slice()));
+    assert!(
+        records[2].value.as_ref() == Some(&value),
+        "the bytes differ"
+    );
+    drop(records);
+    consumer.stop(PATIENCE).unwrap();
 }
