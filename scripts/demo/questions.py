@@ -125,5 +125,5 @@ def read_results(brokers: str, topic: str, ids: set[str]) -> dict[str, tuple[str
 
 
 def shorten(value: object) -> str:
-    text = json.dumps(value)
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) < 48 else f"{text[:47]}…"

@@ -22,7 +22,7 @@ def show(database: Path, parquet: Path, expected: int) -> None:
     print("\nThe Parquet files\n")
     files = wait_for("Parquet files", lambda: read_files(parquet, expected))
     for file, count in files:
-        print(f"  {file.name}\n    {count} rows, {file.stat().st_size} bytes")
+        print(f" {file.name}\n   {count} rows, {file.stat().st_size} bytes")
 
 
 def read_rows(database: Path, expected: int) -> list | None:

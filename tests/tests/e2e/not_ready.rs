@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use e2e::{Infer, Line, Process, wait_for};
+use e2e::{Infer, Line, PATIENCE, Process, wait_for};
 
 #[test]
 fn ingest_is_ready_only_while_a_model_is_served() {
     let line = Line::new(&["digits"], 1);
     let mut ingest = line.ingest("");
-    let (status, body) = ready(&ingest);
-    assert_eq!(status, 503, "{body}");
-    assert!(
-        body.contains("model"),
-        "the reason names what is missing: {body}"
-    );
+    wait_for(PATIENCE, "ingest to say that no model is served", || {
+        let (status, body) = ready(&ingest);
+        assert_eq!(status, 503, "{body}");
+        body.contains("no model is served").then_some(())
+    });
     let answer = post(&ingest, "/v1/models/digits:predict", "{\"instances\":[]}");
     assert_eq!(answer.0, 404, "{}", answer.1);
 

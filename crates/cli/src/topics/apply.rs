@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Describe topics in this file instead of the built-in schemas/topics.yaml
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Partitions of the models' requests and results, instead of what the file says
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
     /// Replicas of every topic, instead of what the file says
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..))]
     replication: Option<i32>,
@@ -43,7 +46,10 @@ impl Line for Applied {
 }
 
 pub(super) fn run(args: &Args, connection: &Connection, output: Output) -> anyhow::Result<()> {
-    let file = TopicsFile::read(args.file.as_deref())?;
+    let mut file = TopicsFile::read(args.file.as_deref())?;
+    if let Some(partitions) = args.partitions {
+        file.set_partitions_of_models(partitions);
+    }
     let mut specs = file.expand(&connection.prefix, &args.models)?;
     for spec in &mut specs {
         spec.replication = args.replication.unwrap_or(spec.replication);

@@ -50,12 +50,19 @@ impl TopicsFile {
         Ok(file)
     }
 
+    /// Gives every topic that stands for one per model so many partitions.
+    pub(super) fn set_partitions_of_models(&mut self, partitions: i32) {
+        for entry in self.topics.iter_mut().filter(|entry| entry.is_per_model()) {
+            entry.partitions = partitions;
+        }
+    }
+
     /// The topics by their real names: one per model where the name says so.
     pub(super) fn expand(&self, prefix: &str, models: &[String]) -> anyhow::Result<Vec<TopicSpec>> {
         let mut specs = Vec::new();
         for entry in &self.topics {
             let name = entry.name.replace("{prefix}", prefix);
-            if !name.contains("{model}") {
+            if !entry.is_per_model() {
                 specs.push(entry.spec(name)?);
                 continue;
             }
@@ -68,6 +75,10 @@ impl TopicsFile {
 }
 
 impl Entry {
+    fn is_per_model(&self) -> bool {
+        self.name.contains("{model}")
+    }
+
     fn spec(&self, name: String) -> anyhow::Result<TopicSpec> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if name.len() > 249 || !name.bytes().all(legal) {
@@ -119,6 +130,15 @@ mod tests {
             spec.partitions
         };
         assert_eq!(partitions("mill.requests.m"), partitions("mill.results.m"));
+    }
+
+    #[test]
+    fn partitions_can_be_set_for_the_topics_of_models_only() {
+        let mut file = TopicsFile::read(None).unwrap();
+        file.set_partitions_of_models(48);
+        for spec in file.expand("mill", &["m".to_owned()]).unwrap() {
+            assert_eq!(spec.partitions == 48, spec.name.ends_with(".m"), "{spec:?}");
+        }
     }
 
     #[test]
