@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millrace_kafka::{Intake, IntakeError, Record, StartAt, Ticket, TopicPartition};
 use millrace_wire::headers::{HeaderError, ID, REPLY_TO, RequestHeaders};
-use millrace_wire::{DecodeErrorKind, Decoder, Limits, Status};
+use millrace_wire::{Decoder, Limits, Status};
 use tracing::debug;
 
 use super::lane::Lane;
@@ -80,13 +80,11 @@ impl RequestIntake {
         let instances = match self.decoder.decode(value) {
             Ok(instances) => instances,
             Err(error) => {
-                let status = match error.kind() {
-                    DecodeErrorKind::Unsupported => Status::Unimplemented,
-                    DecodeErrorKind::Malformed | DecodeErrorKind::TooLarge => {
-                        Status::InvalidArgument
-                    }
-                };
-                let refusal = Refusal::new(status, Stage::Decode, error.to_string());
+                let refusal = Refusal::new(
+                    Status::InvalidArgument,
+                    Stage::Decode,
+                    error.to_string(),
+                );
                 return (
                     headers,
                     Content::Bytes(Some(error.into_payload())),
