@@ -26,11 +26,17 @@ pub(crate) enum LineError {
         limit_bytes: usize,
     },
     #[error("request {id} did not reach the broker: {error}")]
-    Undelivered { id: RequestId, error: DeliveryError },
+    Undelivered {
+        id: RequestId,
+        error: Box<DeliveryError>,
+    },
     #[error("request {id} did not reach the broker within {} ms", .waited.as_millis())]
     NotSent { id: RequestId, waited: Duration },
     #[error("request {id} could not be sent: {error}")]
-    Refused { id: RequestId, error: SendError },
+    Refused {
+        id: RequestId,
+        error: Box<SendError>,
+    },
     #[error(
         "request {id} was not answered within {} ms; its result may still reach the results topic",
         .waited.as_millis()
@@ -94,7 +100,10 @@ impl Line {
         self.send(question, reply_to, &delivered)?;
         match timeout_at(deadline, &mut waiter.outcome).await {
             Ok(Ok(Outcome::Reply(record))) => Ok(record),
-            Ok(Ok(Outcome::Undelivered(error))) => Err(LineError::Undelivered { id, error }),
+            Ok(Ok(Outcome::Undelivered(error))) => {
+                let error = Box::new(error);
+                Err(LineError::Undelivered { id, error })
+            }
             Ok(Ok(Outcome::Stopping) | Err(_)) => Err(LineError::Stopping),
             Err(_) => {
                 let waited = began.elapsed();
@@ -130,9 +139,10 @@ impl Line {
                 limit_bytes,
             },
             SendError::Stopping => LineError::Stopping,
-            error @ (SendError::Refused { .. } | SendError::Fatal(_)) => {
-                LineError::Refused { id, error }
-            }
+            error @ (SendError::Refused { .. } | SendError::Fatal(_)) => LineError::Refused {
+                id,
+                error: Box::new(error),
+            },
         })
     }
 }

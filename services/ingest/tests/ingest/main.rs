@@ -1,5 +1,9 @@
 //! Ingest through its doors: real HTTP in front, a real broker behind, and a
-//! thread that plays infer.
+//! thread that plays infer. They need `MILLRACE_KAFKA__BROKERS`.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the whole binary is tests, helpers included"
+)]
 
 mod addresses;
 mod client;

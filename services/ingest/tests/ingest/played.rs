@@ -7,6 +7,9 @@ use millrace_wire::Status;
 use millrace_wire::avro::{ModelDescriptor, ModelState, TensorDescription};
 use millrace_wire::headers::{RequestHeaders, ResultHeaders, Source};
 
+/// An input's name, type and shape.
+pub(crate) type Input = (&'static str, &'static str, &'static [i64]);
+
 /// A request record as the played infer reads it.
 pub(crate) struct Asked {
     pub(crate) record: Record,
@@ -60,8 +63,8 @@ pub(crate) fn echo(asked: &Asked) -> Vec<OutRecord> {
 }
 
 /// An available version 1 whose lease outlives every test.
-pub(crate) fn descriptor(model: &str, inputs: &[(&str, &str, &[i64])]) -> ModelDescriptor {
-    let tensor = |(name, dtype, shape): &(&str, &str, &[i64])| TensorDescription {
+pub(crate) fn descriptor(model: &str, inputs: &[Input]) -> ModelDescriptor {
+    let tensor = |(name, dtype, shape): &Input| TensorDescription {
         name: (*name).to_owned(),
         dtype: (*dtype).to_owned(),
         shape: shape.to_vec(),

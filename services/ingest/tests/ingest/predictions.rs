@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::client::{Connection, get, post, raw, request};
-use super::played::{descriptor, echo, model_m, unix_ms};
+use super::played::{Input, descriptor, echo, model_m, unix_ms};
 use super::scene::{Scene, shared};
 
 #[test]
@@ -84,7 +84,7 @@ fn a_large_body_is_answered_too() {
 #[test]
 fn predict_means_the_only_model_or_the_default_one() {
     let scene = Scene::start(|settings| settings.default_model = Some("second".to_owned()));
-    let inputs: [(&str, &str, &[i64]); 1] = [("y", "INT32", &[-1])];
+    let inputs: [Input; 1] = [("y", "INT32", &[-1])];
     scene.serve(&model_m(), echo);
     scene.serve(&descriptor("second", &inputs), echo);
     scene.wait_answer("/v1/models/second", |answer| answer.status == 200);

@@ -16,7 +16,7 @@ use millrace_kafka::{
 use millrace_wire::avro::ModelDescriptor;
 
 use super::client::{Answer, get, post};
-use super::played::{Asked, descriptor, echo};
+use super::played::{Asked, Input, descriptor, echo};
 
 /// The body limit of every scene.
 pub(crate) const BODY_LIMIT: usize = 10 << 20;
@@ -25,8 +25,8 @@ pub(crate) const READ_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long anything may take that should be quick.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Input name, type and shape of each model of the shared scene.
-const MODELS: [(&str, &[(&str, &str, &[i64])]); 6] = [
+/// Each model of the shared scene.
+const MODELS: [(&str, &[Input]); 6] = [
     ("m", &[("x", "FP32", &[-1, 4])]),
     ("m2", &[("a", "FP32", &[-1]), ("b", "INT32", &[-1])]),
     ("i", &[("i", "INT32", &[-1, 2])]),
