@@ -1,5 +1,6 @@
 //! Start-up on a thread of its own, so that `/live` and signals are answered while brokers are awaited and models load.
 
+use std::error::Error;
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
@@ -118,7 +119,7 @@ impl Startup {
     ) -> anyhow::Result<Result<Pipeline, String>> {
         let source: &ModelSource = match &found.source {
             Ok(source) => source,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(with_causes(error))),
         };
         info!(model = source.name, version = source.version, file = %source.file.display(), "loading");
         let model = match models::load(source, &self.library) {
@@ -147,6 +148,18 @@ impl Startup {
             ..ProducerSettings::default()
         }
     }
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
 }
 
 /// 0 for a model of which no version could be found.

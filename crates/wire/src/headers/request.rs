@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::values::{Values, bad_value, push};
+use super::values::{Room, Values, bad_value, push};
 use super::{
     ARROW_STREAM, CONTENT_TYPE, DEADLINE, HeaderError, ID, LABEL, Pair, REPLY_TO, SIGNATURE,
     TRACEPARENT, TRACESTATE, VERSION,
@@ -57,7 +57,7 @@ impl RequestHeaders {
     pub fn parse<'a>(
         headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
     ) -> Result<Self, HeaderError> {
-        let values = Values::collect(NAMES, headers)?;
+        let values = Values::collect(NAMES, headers, Room::default())?;
         values.check_content_type()?;
         let (reply_to, reply_to_error) = match parse_reply_to(&values) {
             Ok(reply_to) => (reply_to, None),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::request::is_topic;
-use super::values::{Values, bad_value, push};
+use super::values::{Room, Values, bad_value, push};
 use super::{
     ARROW_STREAM, CONTENT_TYPE, ERROR, HeaderError, ID, MAX_ERROR_BYTES, MODEL, Pair, SOURCE,
     STATUS, VERSION,
@@ -40,12 +40,18 @@ pub struct Source {
 
 const NAMES: [&str; 7] = [ID, MODEL, VERSION, STATUS, ERROR, SOURCE, CONTENT_TYPE];
 
+/// A result carries the headers of its request, which may have been as many as they can be, and ours.
+const OUR_OWN: Room = Room {
+    headers: NAMES.len(),
+    bytes: 2048,
+};
+
 impl ResultHeaders {
     /// Reads the headers of a record; those that are not ours are ignored.
     pub fn parse<'a>(
         headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
     ) -> Result<Self, HeaderError> {
-        let values = Values::collect(NAMES, headers)?;
+        let values = Values::collect(NAMES, headers, OUR_OWN)?;
         values.check_content_type()?;
         let status = required(STATUS, values.utf8(STATUS)?)?;
         let status = status.parse().map_err(|_| {

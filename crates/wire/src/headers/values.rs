@@ -18,10 +18,18 @@ enum Occurrence<'a> {
     Repeated,
 }
 
+/// What a record may have beyond the limits of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    pub(super) headers: usize,
+    pub(super) bytes: usize,
+}
+
 impl<'a, const N: usize> Values<'a, N> {
     pub(super) fn collect(
         names: [&'static str; N],
         headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+        room: Room,
     ) -> Result<Self, HeaderError> {
         let mut values = [Occurrence::Absent; N];
         let (mut count, mut bytes) = (0usize, 0usize);
@@ -35,10 +43,10 @@ impl<'a, const N: usize> Values<'a, N> {
                 };
             }
         }
-        if count > MAX_HEADERS {
+        if count > MAX_HEADERS + room.headers {
             return Err(HeaderError::TooMany { given: count });
         }
-        if bytes > MAX_HEADER_BYTES {
+        if bytes > MAX_HEADER_BYTES + room.bytes {
             return Err(HeaderError::TooLarge { given: bytes });
         }
         Ok(Self { names, values })

@@ -2,7 +2,7 @@
 
 use millrace_wire::Status;
 use millrace_wire::headers::{
-    ARROW_STREAM, HeaderError, Pair, ReplyTo, RequestHeaders, ResultHeaders, Source,
+    ARROW_STREAM, HeaderError, MAX_HEADERS, Pair, ReplyTo, RequestHeaders, ResultHeaders, Source,
 };
 
 #[test]
@@ -49,6 +49,17 @@ fn result_headers_read_back_as_they_were_written() {
         ..result()
     };
     assert_eq!(ResultHeaders::parse(borrowed(&ok.to_pairs())), Ok(ok));
+}
+
+#[test]
+fn a_result_may_carry_as_many_headers_of_its_request_as_a_request_can_have() {
+    let mut pairs = vec![("passed-on", vec![b'x'; 100]); MAX_HEADERS];
+    assert!(RequestHeaders::parse(borrowed(&pairs)).is_ok());
+    pairs.extend(result().to_pairs());
+    assert_eq!(ResultHeaders::parse(borrowed(&pairs)), Ok(result()));
+    pairs.extend(vec![("too-many", Vec::new()); 8]);
+    let error = ResultHeaders::parse(borrowed(&pairs)).unwrap_err();
+    assert!(matches!(error, HeaderError::TooMany { .. }), "{error}");
 }
 
 #[test]

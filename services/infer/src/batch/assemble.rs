@@ -116,3 +116,90 @@ pub(crate) fn encode<'a>(
     }
     encoder.encode(&columns)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::buffer::Buffer;
+    use millrace_wire::{DType, Limits, encode_tensors};
+
+    use super::*;
+
+    fn tensor(name: &str, rows: Range<u16>) -> Tensor {
+        let values: Vec<f32> = rows.clone().flat_map(|row| [f32::from(row), 0.5]).collect();
+        let shape = vec![rows.len(), 2];
+        Tensor::fixed(name, DType::Float32, shape, Buffer::from_vec(values)).unwrap()
+    }
+
+    fn record(rows: Range<u16>) -> Record {
+        let columns = [tensor("other", rows.clone()), tensor("x", rows)];
+        Record::decode(encode_tensors(&columns).unwrap(), &Limits::default()).unwrap()
+    }
+
+    fn spec(name: &str) -> TensorSpec {
+        TensorSpec {
+            name: name.to_owned(),
+            dtype: DType::Float32,
+            shape: vec![None, Some(2)],
+        }
+    }
+
+    /// The first value of each row.
+    fn firsts(tensor: &Tensor) -> Vec<f32> {
+        tensor
+            .typed::<f32>()
+            .unwrap()
+            .chunks(2)
+            .map(|row| row[0])
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_holds_the_rows_of_all_parts_in_order_and_inputs_as_the_signature_has_them() {
+        let (first, second) = (record(0..3), record(10..14));
+        let parts = [(&first, 1..3), (&second, 0..4)];
+        let inputs = assemble(&[spec("x"), spec("other")], parts.into_iter()).unwrap();
+        assert_eq!(inputs[0].name(), "x");
+        assert_eq!(inputs[0].shape(), [6, 2]);
+        assert_eq!(firsts(&inputs[0]), [1.0, 2.0, 10.0, 11.0, 12.0, 13.0]);
+        assert_eq!(inputs[1].name(), "other");
+    }
+
+    #[test]
+    fn the_answer_of_a_cut_record_is_complete_with_its_last_piece_and_in_row_order() {
+        let rows = |range: Range<u16>| OutputRows {
+            rows: 0..range.len(),
+            outputs: Arc::new(vec![tensor("y", range)]),
+        };
+        let mut answer = Answer::of(3);
+        assert!(answer.complete(2, rows(4..6)).is_none());
+        assert!(answer.complete(0, rows(0..2)).is_none());
+        let pieces = answer
+            .complete(1, rows(2..4))
+            .expect("all pieces are there");
+        let parts: Vec<_> = pieces
+            .iter()
+            .map(|piece| (piece.outputs.as_slice(), piece.rows.clone()))
+            .collect();
+        let bytes = encode(&mut Encoder::default(), &[spec("y")], &parts).unwrap();
+        let decoded = Record::decode(bytes, &Limits::default())
+            .unwrap()
+            .tensor(0)
+            .unwrap();
+        assert_eq!(decoded.name(), "y");
+        assert_eq!(firsts(&decoded), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn a_cut_record_fails_once_and_is_never_answered_after_it() {
+        let rows = || OutputRows {
+            rows: 0..1,
+            outputs: Arc::new(vec![tensor("y", 0..1)]),
+        };
+        let mut answer = Answer::of(2);
+        assert!(answer.complete(0, rows()).is_none());
+        assert!(answer.fail());
+        assert!(!answer.fail());
+        assert!(answer.has_failed());
+        assert!(answer.complete(1, rows()).is_none());
+    }
+}

@@ -80,3 +80,69 @@ impl Splitter {
         shape.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use arrow::buffer::Buffer;
+    use millrace_wire::{DType, Limits, Tensor, encode_tensors};
+
+    use super::*;
+
+    /// A record of one FP32 column with as many elements per row as given.
+    fn record(rows: usize, row_shape: &[usize]) -> Record {
+        let elements = rows * row_shape.iter().product::<usize>();
+        let shape = [&[rows], row_shape].concat();
+        let data = Buffer::from_vec(vec![0f32; elements]);
+        let tensor = Tensor::fixed("x", DType::Float32, shape, data).unwrap();
+        Record::decode(encode_tensors(&[tensor]).unwrap(), &Limits::default()).unwrap()
+    }
+
+    fn splitter(max_rows: usize, max_bytes: usize, shape: &[Option<usize>]) -> Splitter {
+        let limits = BatchLimits {
+            max_rows,
+            max_bytes,
+            max_delay: Duration::ZERO,
+        };
+        let input = TensorSpec {
+            name: "x".to_owned(),
+            dtype: DType::Float32,
+            shape: shape.to_vec(),
+        };
+        Splitter::new(limits, &[input])
+    }
+
+    fn ranges(splits: &[Split]) -> Vec<Range<usize>> {
+        splits.iter().map(|split| split.rows.clone()).collect()
+    }
+
+    #[test]
+    fn a_record_that_fits_a_batch_is_one_piece() {
+        let splits = splitter(8, 1 << 20, &[None, Some(4)]).split(&record(8, &[4]));
+        assert_eq!(splits.len(), 1);
+        assert_eq!(splits[0].rows, 0..8);
+    }
+
+    #[test]
+    fn a_record_larger_than_a_batch_is_cut_by_rows() {
+        let splits = splitter(8, 1 << 20, &[None, Some(4)]).split(&record(20, &[4]));
+        assert_eq!(ranges(&splits), [0..8, 8..16, 16..20]);
+    }
+
+    #[test]
+    fn a_record_is_cut_by_bytes_but_never_below_one_row() {
+        let splits = splitter(8, 1, &[None, Some(4)]).split(&record(3, &[4]));
+        assert_eq!(ranges(&splits), [0..1, 1..2, 2..3]);
+    }
+
+    #[test]
+    fn only_open_dimensions_tell_shapes_apart() {
+        let fixed = splitter(8, 1 << 20, &[None, Some(4)]);
+        assert!(fixed.split(&record(1, &[4]))[0].shape.is_empty());
+        let open = splitter(8, 1 << 20, &[None, None]);
+        let (four, five) = (open.split(&record(1, &[4])), open.split(&record(1, &[5])));
+        assert_ne!(four[0].shape, five[0].shape);
+        assert_eq!(four[0].shape, open.split(&record(2, &[4]))[0].shape);
+    }
+}

@@ -34,10 +34,10 @@ pub trait Engine: Send {
 pub enum EngineError {
     /// The engine says that the input is at fault.
     #[error("the model refused the input: {0}")]
-    Refused(#[source] Box<dyn Error + Send + Sync>),
+    Refused(Box<dyn Error + Send + Sync>),
     /// The engine failed.
     #[error("the model failed: {0}")]
-    Failed(#[source] Box<dyn Error + Send + Sync>),
+    Failed(Box<dyn Error + Send + Sync>),
     /// The engine panicked; it has to be built again before it is used again.
     #[error("the engine panicked: {0}")]
     Panicked(String),
@@ -68,7 +68,7 @@ pub enum EngineError {
 pub enum LoadError {
     /// The engine's shared library.
     #[error(
-        "ONNX Runtime cannot be loaded: {source}; run `make setup`, then set `engine.library` to the path of \
+        "ONNX Runtime cannot be loaded; run `make setup`, then set `engine.library` to the path of \
          libonnxruntime.so"
     )]
     Library {
@@ -85,7 +85,7 @@ pub enum LoadError {
         asked: Option<PathBuf>,
     },
     /// The model file.
-    #[error("{} cannot be loaded: {source}", file.display())]
+    #[error("{} cannot be loaded", file.display())]
     Model {
         /// Its path.
         file: PathBuf,
@@ -118,6 +118,6 @@ pub enum LoadError {
     #[error("the model has no inputs, so that a record would have no columns")]
     NoInputs,
     /// The first run showed that results cannot be told apart by rows.
-    #[error("the first run with zeros failed: {0}")]
+    #[error("the first run with zeros failed")]
     WarmUp(#[source] EngineError),
 }

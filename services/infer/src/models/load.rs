@@ -320,9 +320,8 @@ mod tests {
     fn an_output_that_is_not_one_row_per_row_fails_the_load() {
         let mut engine = fake(&[None, Some(4)], &[None, Some(4)]);
         engine.scalar_output = true;
-        let error = agree(&mut engine, &batch(32, 1 << 20))
-            .unwrap_err()
-            .to_string();
+        let error = agree(&mut engine, &batch(32, 1 << 20)).unwrap_err();
+        let error = format!("{:#}", anyhow::Error::from(error));
         assert!(error.contains("first dimension of every output"), "{error}");
     }
 }

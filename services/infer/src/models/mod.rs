@@ -48,7 +48,7 @@ pub(crate) struct Found {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ModelError {
     /// A file or folder cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -111,7 +111,7 @@ pub(crate) enum ModelError {
         other: String,
     },
     /// `model.toml` is wrong.
-    #[error("{}: {source}", file.display())]
+    #[error("{} is wrong", file.display())]
     Options {
         /// Which file.
         file: PathBuf,

@@ -38,7 +38,7 @@ fn only(files: &[(&str, &str)]) -> Result<ModelSource, ModelError> {
 }
 
 fn complaint(files: &[(&str, &str)]) -> String {
-    only(files).unwrap_err().to_string()
+    format!("{:#}", anyhow::Error::from(only(files).unwrap_err()))
 }
 
 #[test]

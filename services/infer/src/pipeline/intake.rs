@@ -80,11 +80,8 @@ impl RequestIntake {
         let instances = match self.decoder.decode(value) {
             Ok(instances) => instances,
             Err(error) => {
-                let refusal = Refusal::new(
-                    Status::InvalidArgument,
-                    Stage::Decode,
-                    error.to_string(),
-                );
+                let refusal =
+                    Refusal::new(Status::InvalidArgument, Stage::Decode, error.to_string());
                 return (
                     headers,
                     Content::Bytes(Some(error.into_payload())),

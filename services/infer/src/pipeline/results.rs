@@ -221,8 +221,11 @@ impl Results {
         for (name, value) in pairs {
             all.push(name, Some(value));
         }
-        if luggage == Luggage::Whole {
-            for (name, value) in request.record.headers.iter() {
+        let passed_on = &request.record.headers;
+        let is_bearable = passed_on.len() <= headers::MAX_HEADERS
+            && passed_on.size_bytes() <= headers::MAX_HEADER_BYTES;
+        if luggage == Luggage::Whole && is_bearable {
+            for (name, value) in passed_on.iter() {
                 if !OUR_HEADERS.contains(&name) {
                     all.push(name, value.map(<[u8]>::to_vec));
                 }
