@@ -8,6 +8,9 @@ mod output;
 mod topics;
 mod whole_topic;
 
+use std::io::{self, Write};
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 use connection::ConnectionArgs;
@@ -41,8 +44,18 @@ enum Command {
     Lag(lag::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If nobody can be told, the exit code still says it.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
     let connection = args.connection.open()?;
     match args.command {
         Command::Topics(command) => topics::run(&command, &connection, args.output),

@@ -152,3 +152,6 @@ impl Equipment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

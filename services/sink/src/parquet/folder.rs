@@ -18,7 +18,8 @@ use super::names;
 use crate::identity::Identity;
 use crate::writer::WriteError;
 
-/// Locks are held for a listing or a rename, hence for milliseconds.
+/// Locks are held for a listing or a link, hence for milliseconds. Only a process that is
+/// suspended right then holds one longer, and keeps others out until it goes on or dies.
 const LOCK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A folder with one folder per topic.
@@ -72,7 +73,24 @@ impl Folder {
         name: &str,
     ) -> Result<(), WriteError> {
         let folder = self.topic_folder(partition)?;
-        let owner_file = lock(&folder.join(names::owner(partition)), Missing::Refuse);
+        self.link(temporary, partition, &folder.join(name))?;
+        // The file is visible, and the next owner would count it: whatever fails now, only a new
+        // start from the names can tell whether it will still be there after a power cut.
+        fs::remove_file(temporary)
+            .and_then(|()| sync_folder(&folder))
+            .with_context(|| format!("cannot sync the folder {}", folder.display()))
+            .map_err(WriteError::Fatal)
+    }
+
+    /// Gives the file its final name while the lock says that the partition is still ours.
+    fn link(
+        &self,
+        temporary: &Path,
+        partition: &TopicPartition,
+        target: &Path,
+    ) -> Result<(), WriteError> {
+        let owner_path = target.with_file_name(names::owner(partition));
+        let owner_file = lock(&owner_path, Missing::Refuse);
         let owner =
             owner_file.and_then(|mut file| read_owner(&mut file).map(|owner| (file, owner)));
         let _locked = match owner {
@@ -81,24 +99,17 @@ impl Folder {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(WriteError::Fenced(partition.clone()));
             }
-            Err(error) => return Err(self.classify(error, &folder)),
+            Err(error) => return Err(self.classify(error, &owner_path)),
         };
-        let target = folder.join(name);
-        fs::hard_link(temporary, &target).map_err(|error| match error.kind() {
+        fs::hard_link(temporary, target).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => WriteError::Fatal(anyhow!(
                 "{} exists already; move it away if it is not Millrace's, then start the sink again",
                 target.display()
             )),
             // The owner of the partition removes unfinished files when it takes over.
             ErrorKind::NotFound => WriteError::Fenced(partition.clone()),
-            _ => self.classify(error, &folder),
-        })?;
-        // The file is visible: whatever fails now, only a new start from the names can tell
-        // whether it will still be after a power cut.
-        fs::remove_file(temporary)
-            .and_then(|()| sync_folder(&folder))
-            .with_context(|| format!("cannot sync the folder {}", folder.display()))
-            .map_err(WriteError::Fatal)
+            _ => self.classify(error, target),
+        })
     }
 
     /// An input or output error, as one that may pass, unless the folder itself has gone.

@@ -1,4 +1,7 @@
 //! A SQLite table, exactly once: rows and progress are written in one transaction.
+//!
+//! The database has one writer at a time. A process that is suspended in the middle of a
+//! transaction keeps the others waiting, and not ready, until it goes on or dies.
 
 mod json;
 mod progress;

@@ -1,0 +1,344 @@
+//! A line of its own per test: topics, records of results, sink processes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use millrace_kafka::{
+    Admin, Cluster, Follower, FollowerSettings, Headers, Metrics, OutRecord, Producer,
+    ProducerSettings, Record, TopicSpec,
+};
+use millrace_wire::headers::{ResultHeaders, Source};
+use millrace_wire::{DType, Status, Tensor, encode_tensors};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+pub(crate) const PARTITIONS: i32 = 3;
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+const MODEL: &str = "digits";
+
+/// Where a record is: partition and offset of the results topic.
+pub(crate) type Place = (i32, i64);
+
+/// What should be in the store for each place: the value of its one row, or `None` for a failure.
+pub(crate) type Ledger = BTreeMap<Place, Option<i32>>;
+
+pub(crate) struct Rig {
+    pub(crate) prefix: String,
+    pub(crate) folder: TempDir,
+    /// When the table's transactions and the files are closed.
+    pub(crate) rolls: [&'static str; 2],
+    brokers: String,
+    producer: Producer,
+    ledger: Arc<Mutex<Ledger>>,
+    sent: i32,
+}
+
+/// A running `millrace-sink`; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    port_file: PathBuf,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        let brokers = std::env::var("MILLRACE_KAFKA__BROKERS").unwrap_or_default();
+        assert!(
+            !brokers.is_empty(),
+            "these tests need a Kafka broker: run them with scripts/with-broker, or set MILLRACE_KAFKA__BROKERS"
+        );
+        let prefix = format!("sink-{}", Uuid::new_v4().simple());
+        let cluster = Cluster::at(&brokers);
+        let admin = Admin::connect(&cluster).unwrap();
+        admin.wait_for_broker(LONG).unwrap();
+        let topic = |name: &str, partitions| TopicSpec {
+            name: format!("{prefix}.{name}"),
+            partitions,
+            replication: 1,
+            config: BTreeMap::new(),
+        };
+        let topics = [
+            topic("results.digits", PARTITIONS),
+            topic("dead-letters", 1),
+        ];
+        admin.create_topics(&topics).unwrap();
+        let settings = ProducerSettings {
+            cluster,
+            ..ProducerSettings::default()
+        };
+        Self {
+            producer: Producer::start(&settings, &Metrics::default()).unwrap(),
+            prefix,
+            folder: tempfile::tempdir().unwrap(),
+            rolls: [
+                r#"{ rows = 100, age = "20ms" }"#,
+                r#"{ rows = 100, age = "100ms" }"#,
+            ],
+            brokers,
+            ledger: Arc::default(),
+            sent: 0,
+        }
+    }
+
+    pub(crate) fn topic(&self) -> String {
+        format!("{}.results.{MODEL}", self.prefix)
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("results.db")
+    }
+
+    pub(crate) fn files(&self) -> PathBuf {
+        self.folder.path().join("files")
+    }
+
+    /// Everything sent and acknowledged so far that should have a row.
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.ledger.lock().unwrap().clone()
+    }
+
+    /// Sends results of one row each, every tenth a failure, round robin over the partitions.
+    pub(crate) fn send(&mut self, count: i32) {
+        for _ in 0..count {
+            let value = self.sent;
+            self.sent += 1;
+            let failed = value % 10 == 7;
+            let record = self.result(value, if failed { Status::Internal } else { Status::Ok });
+            let ledger = Arc::clone(&self.ledger);
+            let row = (!failed).then_some(value);
+            self.send_record(record, move |place| {
+                ledger.lock().unwrap().insert(place, row);
+            });
+        }
+    }
+
+    /// Sends a record that cannot become rows.
+    pub(crate) fn send_poison(&mut self) {
+        let mut record = self.result(self.sent, Status::Ok);
+        record.value = Some(b"not Arrow".to_vec());
+        self.sent += 1;
+        self.send_record(record, |_| {});
+    }
+
+    /// Waits until the broker has acknowledged all that was sent.
+    pub(crate) fn wait_acknowledged(&self) {
+        wait_until("the broker acknowledges", || {
+            self.producer.in_flight_records() == 0
+        });
+    }
+
+    fn send_record(&self, record: OutRecord, acknowledged: impl FnOnce(Place) + Send + 'static) {
+        let on_delivery = |result: Result<millrace_kafka::Delivered, _>| {
+            let delivered = result.expect("the broker takes the record");
+            acknowledged((delivered.partition, delivered.offset));
+        };
+        self.producer
+            .send_blocking(record, on_delivery, LONG)
+            .expect("the producer has room");
+    }
+
+    fn result(&self, value: i32, status: Status) -> OutRecord {
+        let headers = ResultHeaders {
+            id: format!("id-{value}"),
+            model: MODEL.to_owned(),
+            version: Some(1),
+            status,
+            error: (status != Status::Ok).then(|| "the model failed".to_owned()),
+            source: Source {
+                topic: format!("{}.requests.{MODEL}", self.prefix),
+                partition: 0,
+                offset: i64::from(value),
+            },
+        };
+        let mut pairs = Headers::new();
+        for (name, value) in headers.to_pairs() {
+            pairs.push(name, Some(value));
+        }
+        let bytes = value.to_le_bytes().to_vec();
+        let y = Tensor::fixed("y", DType::Int32, vec![1], bytes.into()).unwrap();
+        OutRecord {
+            topic: self.topic().into(),
+            partition: Some(value % PARTITIONS),
+            key: Some(format!("key-{value}").into_bytes()),
+            value: (status == Status::Ok).then(|| encode_tensors(&[y]).unwrap()),
+            headers: pairs,
+        }
+    }
+
+    /// Starts a sink that writes to both stores; `extra` is TOML for the top of its settings.
+    pub(crate) fn start(&self, extra: &str) -> Process {
+        let name = Uuid::new_v4().simple().to_string();
+        let port_file = self.folder.path().join(format!("{name}.port"));
+        let config = self.folder.path().join(format!("{name}.toml"));
+        let text = format!(
+            r#"
+            {extra}
+            [kafka]
+            brokers = "{brokers}"
+            [kafka.options]
+            "session.timeout.ms" = "6000"
+            [topics]
+            prefix = "{prefix}"
+            [admin]
+            listen = "127.0.0.1:0"
+            port_file = "{port_file}"
+            [[pipelines]]
+            name = "table"
+            models = ["{MODEL}"]
+            writer = "sqlite"
+            path = "{database}"
+            roll = {table_roll}
+            [[pipelines]]
+            name = "files"
+            models = ["{MODEL}"]
+            writer = "parquet"
+            path = "{files}"
+            roll = {files_roll}
+            "#,
+            brokers = self.brokers,
+            prefix = self.prefix,
+            port_file = port_file.display(),
+            database = self.database().display(),
+            files = self.files().display(),
+            table_roll = self.rolls[0],
+            files_roll = self.rolls[1],
+        );
+        fs::write(&config, text).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_millrace-sink"))
+            .arg("--config")
+            .arg(config)
+            .spawn()
+            .unwrap();
+        Process { child, port_file }
+    }
+
+    /// The dead letters of the line, as raw records, once there are at least `count`.
+    pub(crate) fn dead_letters(&self, count: usize) -> Vec<Record> {
+        let letters: Arc<Mutex<Vec<Record>>> = Arc::default();
+        let collect = Arc::clone(&letters);
+        let topic = format!("{}.dead-letters", self.prefix);
+        let settings = FollowerSettings::whole_topic(Cluster::at(&self.brokers), topic);
+        let on_record = move |record| collect.lock().unwrap().push(record);
+        let follower = Follower::start(settings, on_record, &Metrics::default()).unwrap();
+        wait_until("dead letters arrive", || {
+            letters.lock().unwrap().len() >= count
+        });
+        follower.wait_caught_up(LONG).unwrap();
+        follower.stop(LONG).unwrap();
+        letters.lock().unwrap().clone()
+    }
+
+    /// How many records the pipeline's group has not committed.
+    pub(crate) fn lag(&self, pipeline: &str) -> i64 {
+        let admin = Admin::connect(&Cluster::at(&self.brokers)).unwrap();
+        let group = format!("{}.sink.{pipeline}", self.prefix);
+        let partitions = admin.lag(&group, &self.topic()).unwrap();
+        partitions.iter().map(|partition| partition.lag).sum()
+    }
+}
+
+impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let status = Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// SIGTERM, then waits for the end.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
+        let mut ended = None;
+        wait_until("the sink stops", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+
+    /// The answer of an admin path.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let Ok(address) = fs::read_to_string(&self.port_file) else {
+            return String::new();
+        };
+        let Ok(mut stream) = TcpStream::connect(address.trim()) else {
+            return String::new();
+        };
+        let request = format!("GET {path} HTTP/1.1\r\nhost: sink\r\nconnection: close\r\n\r\n");
+        let mut answer = String::new();
+        let sent = stream.write_all(request.as_bytes());
+        let _ = sent.and_then(|()| stream.read_to_string(&mut answer));
+        answer
+    }
+
+    /// The value of the metric whose line starts so; 0 if there is none yet.
+    pub(crate) fn metric(&self, name_and_labels: &str) -> u64 {
+        let metrics = self.get("/metrics");
+        let mut lines = metrics.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name_and_labels));
+        value
+            .and_then(|value| value.trim().parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Records that this process has read and not written, by pipeline.
+    pub(crate) fn waiting(&self, rig: &Rig, pipeline: &str) -> u64 {
+        let group = format!("{}.sink.{pipeline}", rig.prefix);
+        self.metric(&format!(
+            "millrace_kafka_in_flight_records{{group=\"{group}\"}}"
+        ))
+    }
+
+    pub(crate) fn wait_ready(&self) {
+        wait_until("the sink is ready", || {
+            self.get("/ready").contains("{\"ready\":true}")
+        });
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(
+            begun.elapsed() < LONG,
+            "waited {LONG:?} in vain until {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    entries
+        .map(|entry| name(entry).into_string().unwrap())
+        .collect()
+}
