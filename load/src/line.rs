@@ -81,23 +81,24 @@ impl Line {
     ///
     /// # Errors
     /// When the broker refuses.
-    pub fn echo_topic(&self, number: usize) -> anyhow::Result<String> {
-        let topic = format!("{}.echo.{number}", self.prefix);
+    pub fn echo_topic(&self, name: &str) -> anyhow::Result<String> {
+        let topic = format!("{}.echo.{name}", self.prefix);
         self.admin.create_topics(&[self.timed(topic.clone())])?;
         Ok(topic)
     }
 
-    /// Starts the plain loop from the requests to a topic.
+    /// Starts the plain loop from the requests to a topic, over `count` records, with so many bytes of each value.
     ///
     /// # Errors
     /// When it is not built.
-    pub fn start_echo(&self, to: &str, count: u64) -> anyhow::Result<Process> {
+    pub fn start_echo(&self, to: &str, (count, bytes): (u64, usize)) -> anyhow::Result<Process> {
         let program = self.options.programs.join("examples/echo");
         let arguments = [
             self.options.brokers.clone(),
             self.requests(),
             to.to_owned(),
             count.to_string(),
+            bytes.to_string(),
         ];
         Process::start(&program, &arguments, &self.dir.join(format!("{to}.log")))
     }

@@ -30,15 +30,15 @@ pub struct Options {
     /// The broker's version, for the report; Kafka does not tell its clients.
     #[arg(long, default_value = "unknown")]
     pub kafka_version: String,
-    /// Two minutes instead of eight: fewer pairs, fewer records, shorter loads.
+    /// Two minutes instead of eight: fewer rounds, fewer records, shorter loads.
     #[arg(long)]
     pub short: bool,
     /// Only one of the two scenarios.
     #[arg(long, value_enum)]
     pub only: Option<Scenario>,
-    /// Pairs of plain loop and infer, instead of the plan's.
+    /// Rounds of plain loops and infer, instead of the plan's.
     #[arg(long)]
-    pub pairs: Option<usize>,
+    pub rounds: Option<usize>,
     /// Records in the backlog, instead of the plan's.
     #[arg(long)]
     pub records: Option<u64>,
@@ -61,8 +61,8 @@ pub enum Scenario {
 pub struct Plan {
     /// Records in the backlog of each run.
     pub records: u64,
-    /// Pairs of plain loop and infer.
-    pub pairs: usize,
+    /// Rounds of plain loops and infer.
+    pub rounds: usize,
     /// Partitions of requests and results.
     pub partitions: i32,
     /// Callers and requests per second.
@@ -89,14 +89,14 @@ impl Options {
     /// How much is done.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        let (records, pairs, warm_up_s, measured_s, step_s) = if self.short {
+        let (records, rounds, warm_up_s, measured_s, step_s) = if self.short {
             (60_000, 3, 3, 12, 3)
         } else {
             (200_000, 5, 15, 60, 5)
         };
         Plan {
             records: self.records.unwrap_or(records),
-            pairs: self.pairs.unwrap_or(pairs),
+            rounds: self.rounds.unwrap_or(rounds),
             partitions: 4,
             loads: vec![(1, 50), (16, 800), (64, 2000)],
             warm_up: Duration::from_secs(warm_up_s),

@@ -12,7 +12,7 @@ use crate::options::Plan;
 use crate::predict;
 use crate::ratio::Ratio;
 use crate::samples::Run;
-use crate::stream;
+use crate::stream::{self, Round};
 
 /// Everything that was measured and under which circumstances.
 #[derive(Debug, Clone, Serialize)]
@@ -84,11 +84,16 @@ impl Ledger {
     }
 
     fn write_stream(&self, text: &mut String, report: &stream::Report) -> anyhow::Result<()> {
-        let (records, pairs, bytes) = (self.plan.records, report.infer.len(), report.record_bytes);
+        let (records, rounds) = (self.plan.records, report.rounds.len());
+        let (record_bytes, answer_bytes) = (report.record_bytes, report.answer_bytes);
         writeln!(text, "## Kafka to Kafka\n")?;
         writeln!(
             text,
-            "{records} records of {bytes} bytes wait; medians of {pairs} pairs, lowest and highest.\n"
+            "{records} records of {record_bytes} bytes wait. The plain loop writes what it reads, or as little as"
+        )?;
+        writeln!(
+            text,
+            "an answer has ({answer_bytes} bytes). Medians of {rounds} rounds; in brackets lowest and highest.\n"
         )?;
         writeln!(
             text,
@@ -96,29 +101,46 @@ impl Ledger {
             "", "rows/s", "CPU µs per row", "Kafka µs per row"
         )?;
         writeln!(text, "|:{0:-<25}-|-{0:->9}:|-{0:->14}:|-{0:->17}:|", "")?;
-        write_runs(text, "plain loop", &report.plain)?;
-        write_runs(text, "infer", &report.infer)?;
+        write_run(text, report, ("plain loop", |round| round.plain))?;
+        write_run(
+            text,
+            report,
+            ("plain loop, small values", |round| round.plain_small),
+        )?;
+        write_run(text, report, ("infer", |round| round.infer))?;
         let onnx = format!("{:.2}", report.onnx_cpu_us_per_row);
         writeln!(
             text,
             "| {:<25} | {:>9} | {onnx:>14} | {:>17} |\n",
             "ONNX Runtime in process", "", ""
         )?;
+        let rate = report.ratio(|round| (round.infer.rows_per_s, round.plain.rows_per_s))?;
+        let small = report.ratio(|round| (round.infer.rows_per_s, round.plain_small.rows_per_s))?;
+        let cpu = report.ratio(|round| (round.infer.cpu_us_per_row, round.plain.cpu_us_per_row))?;
+        let cpu_small =
+            report.ratio(|round| (round.infer.cpu_us_per_row, round.plain_small.cpu_us_per_row))?;
+        let same = report.ratio(|round| (round.plain_again.rows_per_s, round.plain.rows_per_s))?;
+        let same_cpu =
+            report.ratio(|round| (round.plain_again.cpu_us_per_row, round.plain.cpu_us_per_row))?;
         writeln!(
             text,
-            "- infer by plain loop, rows/s: {}",
-            spread(report.rate)
+            "| {:<32} | {:<18} | {:<18} |",
+            "Ratio (paired)", "rows/s", "CPU per row"
         )?;
-        writeln!(
-            text,
-            "- infer by plain loop, CPU per row: {}",
-            spread(report.cpu)
-        )?;
-        writeln!(
-            text,
-            "- plain loop by plain loop, rows/s (self-check): {}\n",
-            spread(report.self_check)
-        )?;
+        writeln!(text, "|:{0:-<32}-|:{0:-<18}-|:{0:-<18}-|", "")?;
+        for (name, rate, cpu) in [
+            ("infer : plain loop", rate, cpu),
+            ("infer : plain loop, small values", small, cpu_small),
+            ("plain loop : itself (self-check)", same, same_cpu),
+        ] {
+            writeln!(
+                text,
+                "| {name:<32} | {:<18} | {:<18} |",
+                spread(rate),
+                spread(cpu)
+            )?;
+        }
+        writeln!(text)?;
         Ok(())
     }
 
@@ -201,9 +223,14 @@ impl Ledger {
     }
 }
 
-fn write_runs(text: &mut String, name: &str, runs: &[Run]) -> anyhow::Result<()> {
+fn write_run(
+    text: &mut String,
+    report: &stream::Report,
+    (name, of): (&str, fn(&Round) -> Run),
+) -> anyhow::Result<()> {
+    let runs: Vec<Run> = report.rounds.iter().map(of).collect();
     let median = |value: fn(&Run) -> f64| {
-        Ratio::summary(runs.iter().map(value).collect()).map_or(f64::NAN, |r| r.median)
+        Ratio::summary(runs.iter().map(value).collect()).map_or(f64::NAN, |summary| summary.median)
     };
     let rate = median(|run| run.rows_per_s);
     let cpu = median(|run| run.cpu_us_per_row);
@@ -216,5 +243,5 @@ fn write_runs(text: &mut String, name: &str, runs: &[Run]) -> anyhow::Result<()>
 }
 
 fn spread(ratio: Ratio) -> String {
-    format!("{:.2} ({:.2} to {:.2})", ratio.median, ratio.min, ratio.max)
+    format!("{:.2} ({:.2}-{:.2})", ratio.median, ratio.min, ratio.max)
 }

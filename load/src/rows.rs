@@ -44,6 +44,16 @@ pub fn record(id: u64) -> anyhow::Result<Vec<u8>> {
     Ok(millrace_wire::encode_tensors(&[tensor(id)?])?)
 }
 
+/// Bytes of an answer's Arrow record.
+///
+/// # Errors
+/// Never, unless the wire format changes.
+pub fn answer_bytes() -> anyhow::Result<usize> {
+    let answer = Buffer::from_vec(vec![0_f32; CLASSES]);
+    let tensor = Tensor::fixed(OUTPUT, DType::Float32, vec![1, CLASSES], answer)?;
+    Ok(millrace_wire::encode_tensors(&[tensor])?.len())
+}
+
 /// The row of this id as the body of a predict request.
 #[must_use]
 pub fn json(id: u64) -> String {

@@ -31,111 +31,112 @@ const SAMPLE: Duration = Duration::from_millis(20);
 /// Samples between two questions to the broker whether all answers are there.
 const SAMPLES_PER_QUESTION: usize = 5;
 
+/// The runs on one backlog, in this order.
+#[derive(Debug, Clone, Serialize)]
+pub struct Round {
+    /// The plain loop, which writes what it reads.
+    pub plain: Run,
+    /// The plain loop writing only so many bytes of each value as an answer has.
+    pub plain_small: Run,
+    /// Infer.
+    pub infer: Run,
+    /// The plain loop once more.
+    pub plain_again: Run,
+}
+
 /// All runs, and how they compare.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Bytes of a request's value.
     pub record_bytes: usize,
-    /// The plain loop: one run before each run of infer and one after the last.
-    pub plain: Vec<Run>,
-    /// Infer.
-    pub infer: Vec<Run>,
-    /// Rate of infer by that of the plain loop before it.
-    pub rate: Ratio,
-    /// Processor time per row of infer by that of the plain loop before it.
-    pub cpu: Ratio,
-    /// Rate of a plain loop by that of the one before it: the error of the method.
-    pub self_check: Ratio,
+    /// Bytes of an answer's value.
+    pub answer_bytes: usize,
     /// ONNX Runtime alone, in this process, in batches: processor time per row.
     pub onnx_cpu_us_per_row: f64,
+    /// One after another.
+    pub rounds: Vec<Round>,
+}
+
+impl Report {
+    /// Figures of two runs of each round, the first by the second.
+    ///
+    /// # Errors
+    /// Without any round.
+    pub fn ratio(&self, of: fn(&Round) -> (f64, f64)) -> anyhow::Result<Ratio> {
+        Ratio::of(self.rounds.iter().map(of)).context("no round was measured")
+    }
 }
 
 /// Measures everything.
 ///
 /// # Errors
-/// When a process fails, an answer is wrong, or no pair was asked for.
+/// When a process fails, an answer is wrong, or there is nothing to measure.
 pub fn measure(options: &Options, reference: &mut Reference, dir: &Path) -> anyhow::Result<Report> {
     let plan = options.plan();
     ensure!(
-        plan.pairs > 0 && plan.records > 1,
-        "there is nothing to measure: no pairs, or less than two records"
+        plan.rounds > 0 && plan.records > 1,
+        "no rounds, or less than two records: there is nothing to measure"
     );
     let answers = reference.answers(plan.records)?;
     let onnx_cpu_us_per_row = microseconds_per_row(answers.cpu, plan.records);
+    let expected = Expected::Answers(Arc::new(answers.answers));
     let bench = Bench {
         options,
         plan,
-        answers: Expected::Answers(Arc::new(answers.answers)),
+        expected,
         dir,
     };
     say("stream: warming up the broker");
-    bench.round("warm-up", 0)?;
-    let (mut plain, mut infer) = (Vec::new(), Vec::new());
-    for pair in 1..=bench.plan.pairs {
-        let (before, measured, after) = bench.round(
-            &format!("pair-{pair}"),
-            usize::from(pair == bench.plan.pairs),
-        )?;
+    bench.round("warm-up")?;
+    let mut rounds = Vec::new();
+    for number in 1..=bench.plan.rounds {
+        let round = bench.round(&format!("round-{number}"))?;
         say(&format!(
-            "stream: pair {pair} of {}: plain loop {:.0} rows/s, infer {:.0} rows/s",
-            bench.plan.pairs, before.rows_per_s, measured.rows_per_s
+            "stream: round {number} of {}: rows/s of the plain loop {:.0}, with small values {:.0}, of infer {:.0}",
+            bench.plan.rounds,
+            round.plain.rows_per_s,
+            round.plain_small.rows_per_s,
+            round.infer.rows_per_s
         ));
-        plain.push(before);
-        plain.extend(after);
-        infer.push(measured);
+        rounds.push(round);
     }
-    let pairs = || infer.iter().zip(&plain);
-    let enough = "at least one pair was measured";
+    let record_bytes = rows::record(0)?.len();
     Ok(Report {
-        record_bytes: rows::record(0)?.len(),
-        rate: Ratio::of(pairs().map(|(infer, plain)| (infer.rows_per_s, plain.rows_per_s)))
-            .context(enough)?,
-        cpu: Ratio::of(pairs().map(|(infer, plain)| (infer.cpu_us_per_row, plain.cpu_us_per_row)))
-            .context(enough)?,
-        self_check: Ratio::of(
-            plain
-                .windows(2)
-                .map(|two| (two[1].rows_per_s, two[0].rows_per_s)),
-        )
-        .context(enough)?,
+        record_bytes,
+        answer_bytes: rows::answer_bytes()?,
         onnx_cpu_us_per_row,
-        plain,
-        infer,
+        rounds,
     })
 }
 
 struct Bench<'a> {
     options: &'a Options,
     plan: Plan,
-    answers: Expected,
+    expected: Expected,
     dir: &'a Path,
 }
 
 impl Bench<'_> {
-    /// The plain loop, infer, and the plain loop again if asked, on one backlog.
-    fn round(&self, name: &str, echoes_after: usize) -> anyhow::Result<(Run, Run, Option<Run>)> {
+    fn round(&self, name: &str) -> anyhow::Result<Round> {
         let line = Line::new(self.options, name, self.dir)?;
         fill(&line, &self.plan)?;
-        let before = self.plain(&line, 0)?;
-        let infer = self.timed(
-            line.start_infer()?,
-            &line,
-            (&line.results(), self.answers.clone()),
-        )?;
-        let after = (1..=echoes_after)
-            .map(|number| self.plain(&line, number))
-            .next()
-            .transpose()?;
-        Ok((before, infer, after))
+        let whole = usize::MAX;
+        Ok(Round {
+            plain: self.plain(&line, "whole", whole)?,
+            plain_small: self.plain(&line, "small", rows::answer_bytes()?)?,
+            infer: self.timed(
+                line.start_infer()?,
+                &line,
+                (&line.results(), self.expected.clone()),
+            )?,
+            plain_again: self.plain(&line, "again", whole)?,
+        })
     }
 
-    fn plain(&self, line: &Line, number: usize) -> anyhow::Result<Run> {
-        let topic = line.echo_topic(number)?;
-        self.timed(
-            line.start_echo(&topic, self.plan.records)?,
-            line,
-            (&topic, Expected::Requests),
-        )
+    fn plain(&self, line: &Line, name: &str, bytes: usize) -> anyhow::Result<Run> {
+        let topic = line.echo_topic(name)?;
+        let process = line.start_echo(&topic, (self.plan.records, bytes))?;
+        self.timed(process, line, (&topic, Expected::Requests(bytes)))
     }
 
     fn timed(

@@ -1,7 +1,8 @@
 //! The plain loop that the benchmark holds `millrace-infer` against: consume a record, produce its key and value to
 //! another topic, nothing else. No model, no order of completion, no drain, offsets committed by librdkafka's timer.
 //!
-//! It reads and writes with the options that this crate gives its own clients. Usage: `echo BROKERS FROM TO COUNT`.
+//! It reads and writes with the options that this crate gives its own clients.
+//! Usage: `echo BROKERS FROM TO COUNT BYTES`; of each value only the first BYTES are written.
 //! After COUNT acknowledged records it says so on its standard output; it ends when its standard input is closed.
 
 #![allow(
@@ -19,7 +20,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext, Message};
 
 /// Deliveries are served once in so many records: serving an empty queue costs as much as copying a record.
@@ -30,6 +31,7 @@ struct Arguments {
     from: String,
     to: String,
     count: u64,
+    bytes: usize,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -56,7 +58,7 @@ fn echo(
     let mut sent = 0;
     while sent < arguments.count {
         if let Some(message) = consumer.poll(Duration::from_millis(10)) {
-            send(producer, &arguments.to, &message?)?;
+            send(producer, arguments, &message?)?;
             sent += 1;
             if !sent.is_multiple_of(RECORDS_PER_POLL) {
                 continue;
@@ -69,12 +71,14 @@ fn echo(
 
 fn send(
     producer: &BaseProducer<Deliveries>,
-    topic: &str,
+    arguments: &Arguments,
     message: &BorrowedMessage<'_>,
 ) -> Result<(), KafkaError> {
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&arguments.to);
     record.key = message.key();
-    record.payload = message.payload();
+    record.payload = message
+        .payload()
+        .map(|value| &value[..value.len().min(arguments.bytes)]);
     while let Err((error, unsent)) = producer.send(record) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
             return Err(error);
@@ -88,14 +92,15 @@ fn send(
 impl Arguments {
     fn from_command_line() -> Result<Self, Box<dyn Error>> {
         let arguments: Vec<String> = env::args().skip(1).collect();
-        let [brokers, from, to, count] = arguments.as_slice() else {
-            return Err("usage: echo BROKERS FROM TO COUNT".into());
+        let [brokers, from, to, count, bytes] = arguments.as_slice() else {
+            return Err("usage: echo BROKERS FROM TO COUNT BYTES".into());
         };
         Ok(Self {
             brokers: brokers.clone(),
             from: from.clone(),
             to: to.clone(),
             count: count.parse()?,
+            bytes: bytes.parse()?,
         })
     }
 }
