@@ -10,14 +10,14 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use millrace_wire::Signature;
 use millrace_wire::avro::{ModelDescriptor, ModelState};
 
 use crate::routes::Wanted;
 
-pub(crate) use answer::{Names, NotServed, Served, VersionStatus};
+pub(crate) use answer::{NotServed, Served, VersionStatus};
 
 /// Descriptors this long past their lease are forgotten, so that replicas
 /// with random names do not add up. Until then a model without a replica is
@@ -46,8 +46,8 @@ pub(crate) enum BadDescriptor {
 pub(crate) struct Catalog {
     /// Held for one look-up or one change at a time.
     models: Arc<RwLock<Models>>,
-    /// Whether the topic has been read to its end once.
-    known: Arc<AtomicBool>,
+    /// Whether all that was written so far has been read.
+    reading: Arc<AtomicBool>,
 }
 
 /// By model, then version, then replica.
@@ -110,10 +110,10 @@ impl Catalog {
         Ok(())
     }
 
-    /// The models topic has been read to its end: from now on a model that is
-    /// not here is unknown.
-    pub(crate) fn set_known(&self) {
-        self.known.store(true, Ordering::Release);
+    /// Says whether the catalog is complete at the moment. While it is not, who
+    /// is known to serve is asked, and nobody is told that a model is unknown.
+    pub(crate) fn set_reading(&self, reading: bool) {
+        self.reading.store(reading, Ordering::Release);
     }
 
     /// Who can answer for a model now, and what its inputs are.
@@ -126,7 +126,7 @@ impl Catalog {
         wanted: &Wanted,
         now_unix_ms: i64,
     ) -> Result<Served, NotServed> {
-        answer::find(&*self.read()?, model, wanted, now_unix_ms)
+        self.ask(|models| answer::find(models, model, wanted, now_unix_ms))
     }
 
     /// The model that a request means which names none.
@@ -134,14 +134,7 @@ impl Catalog {
     /// # Errors
     /// [`NotServed::NotRead`], [`NotServed::Nothing`], [`NotServed::Ambiguous`].
     pub(crate) fn only_model(&self, now_unix_ms: i64) -> Result<String, NotServed> {
-        let mut served = answer::served(&*self.read()?, now_unix_ms);
-        match served.len() {
-            0 => Err(NotServed::Nothing),
-            1 => Ok(served.remove(0)),
-            _ => Err(NotServed::Ambiguous {
-                served: Names(served),
-            }),
-        }
+        self.ask(|models| answer::only_model(models, now_unix_ms))
     }
 
     /// The versions of a model, newest first, as far as the caller wants them.
@@ -154,14 +147,19 @@ impl Catalog {
         wanted: &Wanted,
         now_unix_ms: i64,
     ) -> Result<Vec<VersionStatus>, NotServed> {
-        answer::versions(&*self.read()?, model, wanted, now_unix_ms)
+        self.ask(|models| answer::versions(models, model, wanted, now_unix_ms))
     }
 
-    fn read(&self) -> Result<RwLockReadGuard<'_, Models>, NotServed> {
-        if !self.known.load(Ordering::Acquire) {
-            return Err(NotServed::NotRead);
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Models) -> Result<T, NotServed>,
+    ) -> Result<T, NotServed> {
+        let answer = question(&self.models.read().unwrap_or_else(PoisonError::into_inner));
+        match answer {
+            Err(NotServed::Ambiguous { .. }) | Ok(_) => answer,
+            Err(_) if !self.reading.load(Ordering::Acquire) => Err(NotServed::NotRead),
+            Err(_) => answer,
         }
-        Ok(self.models.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn change(&self, change: impl FnOnce(&mut Models)) {

@@ -131,8 +131,8 @@ impl Followers {
             .models
             .look()
             .context("cannot follow the models topic")?;
+        self.state.catalog.set_reading(models.is_ok());
         if models.is_ok() {
-            self.state.catalog.set_known();
             models = match self.state.catalog.only_model(unix_ms()) {
                 Err(nothing @ NotServed::Nothing) => Err(nothing.to_string()),
                 _ => Ok(()),

@@ -34,7 +34,7 @@ pub(crate) struct VersionStatus {
 /// Why nobody can answer for a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotServed {
-    #[error("ingest is not ready: it has not read the models topic yet")]
+    #[error("ingest is not ready: it cannot read the models topic at the moment")]
     NotRead,
     #[error("Servable not found for request: Latest({model}); models served: {served}")]
     UnknownModel { model: String, served: Names },
@@ -121,7 +121,18 @@ pub(super) fn find(
     })
 }
 
-pub(super) fn served(models: &Models, now: i64) -> Vec<String> {
+pub(super) fn only_model(models: &Models, now: i64) -> Result<String, NotServed> {
+    let mut served = served(models, now);
+    match served.len() {
+        0 => Err(NotServed::Nothing),
+        1 => Ok(served.remove(0)),
+        _ => Err(NotServed::Ambiguous {
+            served: Names(served),
+        }),
+    }
+}
+
+fn served(models: &Models, now: i64) -> Vec<String> {
     let is_served = |versions: &Versions| {
         versions
             .values()

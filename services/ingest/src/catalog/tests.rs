@@ -42,7 +42,7 @@ fn publish(catalog: &Catalog, descriptor: &ModelDescriptor) {
 
 fn catalog_of(descriptors: &[ModelDescriptor]) -> Catalog {
     let catalog = Catalog::default();
-    catalog.set_known();
+    catalog.set_reading(true);
     for descriptor in descriptors {
         publish(&catalog, descriptor);
     }
@@ -81,11 +81,20 @@ fn a_label_picks_its_version() {
 }
 
 #[test]
-fn before_the_topic_is_read_nothing_is_unknown() {
-    let refused = Catalog::default()
-        .find("m", &Wanted::Latest, NOW)
-        .unwrap_err();
+fn while_the_topic_cannot_be_read_nothing_is_unknown_and_the_served_are_served() {
+    let find = |catalog: &Catalog, model, now| catalog.find(model, &Wanted::Latest, now);
+    let refused = find(&Catalog::default(), "m", NOW).unwrap_err();
     assert_eq!(refused, NotServed::NotRead);
+
+    let catalog = catalog_of(&[descriptor("m", 1, "a")]);
+    catalog.set_reading(false);
+    assert!(find(&catalog, "m", NOW).is_ok());
+    assert_eq!(
+        find(&catalog, "other", NOW).unwrap_err(),
+        NotServed::NotRead
+    );
+    let after_its_lease = find(&catalog, "m", NOW + 10_000).unwrap_err();
+    assert_eq!(after_its_lease, NotServed::NotRead);
 }
 
 #[test]
