@@ -7,24 +7,34 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use millrace_boot::Shutdown;
 use millrace_kafka::{Admin, Failure};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::settings::TopicSettings;
 
 /// How often missing topics are looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// librdkafka's `batch.size`, unless the user sets another one.
+const BATCH_BYTES: usize = 1_000_000;
 /// How often the log says what is still missing.
 const SAY_AGAIN: Duration = Duration::from_secs(5);
 
-/// The topics of one model, with the partition counts that results and replies need.
+/// A topic that is written to.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partitions: i32,
+    /// The topic's `max.message.bytes`. A larger record would take those down that share its batch on the way to the
+    /// broker, so it must not be sent.
+    pub(crate) max_record_bytes: usize,
+}
+
+/// The topics of one model.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelTopics {
     pub(crate) requests: Arc<str>,
-    pub(crate) results: Arc<str>,
-    pub(crate) results_partitions: i32,
-    pub(crate) replies: Arc<str>,
-    pub(crate) replies_partitions: i32,
-    pub(crate) dead_letters: Arc<str>,
+    pub(crate) results: Target,
+    pub(crate) replies: Target,
+    pub(crate) dead_letters: Target,
 }
 
 /// The topics that all models share.
@@ -32,9 +42,8 @@ pub(crate) struct ModelTopics {
 pub(crate) struct SharedTopics {
     pub(crate) prefix: String,
     pub(crate) models: Arc<str>,
-    pub(crate) replies: Arc<str>,
-    pub(crate) replies_partitions: i32,
-    pub(crate) dead_letters: Arc<str>,
+    pub(crate) replies: Target,
+    pub(crate) dead_letters: Target,
 }
 
 /// Looks for topics until they are there, the deadline has passed or the process stops.
@@ -66,16 +75,12 @@ impl<'a> TopicWait<'a> {
     /// [`Stopping`], or a sentence that names what is missing and says what to do.
     pub(crate) fn shared(&mut self, prefix: &str) -> anyhow::Result<SharedTopics> {
         let models = format!("{prefix}.models");
-        let replies = format!("{prefix}.replies");
-        let dead_letters = format!("{prefix}.dead-letters");
         self.partitions(&models)?;
-        self.partitions(&dead_letters)?;
         Ok(SharedTopics {
             prefix: prefix.to_owned(),
             models: Arc::from(models),
-            replies_partitions: self.partitions(&replies)?,
-            replies: Arc::from(replies),
-            dead_letters: Arc::from(dead_letters),
+            replies: self.target(format!("{prefix}.replies"))?,
+            dead_letters: self.target(format!("{prefix}.dead-letters"))?,
         })
     }
 
@@ -93,11 +98,34 @@ impl<'a> TopicWait<'a> {
         self.partitions(&requests)?;
         Ok(ModelTopics {
             requests: Arc::from(requests),
-            results_partitions: self.partitions(&results)?,
-            results: Arc::from(results),
-            replies: Arc::clone(&shared.replies),
-            replies_partitions: shared.replies_partitions,
-            dead_letters: Arc::clone(&shared.dead_letters),
+            results: self.target(results)?,
+            replies: shared.replies.clone(),
+            dead_letters: shared.dead_letters.clone(),
+        })
+    }
+
+    fn target(&mut self, topic: String) -> anyhow::Result<Target> {
+        let partitions = self.partitions(&topic)?;
+        let max_record_bytes = self
+            .admin
+            .max_message_bytes(&topic)
+            .unwrap_or_else(|error| {
+                // Not everybody may read a topic's configuration; the broker then refuses what is too large.
+                warn!(topic, %error, "the topic's max.message.bytes is not known");
+                usize::MAX
+            });
+        if max_record_bytes < BATCH_BYTES {
+            warn!(
+                topic,
+                max_record_bytes,
+                "the topic's max.message.bytes is below the batches that are sent to it; set kafka.options.batch.size \
+                 to at most that, or the broker may refuse whole batches"
+            );
+        }
+        Ok(Target {
+            topic: Arc::from(topic),
+            partitions,
+            max_record_bytes,
         })
     }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use millrace_kafka::{DeliveryError, Failure, Headers, OutRecord, Producer, SendError};
+use millrace_kafka::{Failure, Headers, OutRecord, Producer};
 use millrace_wire::Status;
 use millrace_wire::headers::{self, ReplyTo, ResultHeaders};
 
@@ -16,11 +15,9 @@ use crate::metrics::ModelMetrics;
 use crate::topics::ModelTopics;
 
 mod letter;
+mod post;
 
 pub(crate) use letter::LetterSize;
-
-/// How long one attempt waits for room in the producer; attempts go on until the producer stops.
-const ROOM_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Headers that speak to us, or that we write anew; all others are passed on.
 const OUR_HEADERS: [&str; 11] = [
@@ -199,8 +196,8 @@ impl Results {
 
     fn result(&self, request: &Request, headers: Headers, value: Vec<u8>) -> OutRecord {
         OutRecord {
-            topic: Arc::clone(&self.topics.results),
-            partition: Some(request.record.partition % self.topics.results_partitions.max(1)),
+            topic: Arc::clone(&self.topics.results.topic),
+            partition: Some(request.record.partition % self.topics.results.partitions.max(1)),
             key: request.record.key.clone(),
             value: Some(value),
             headers,
@@ -242,11 +239,11 @@ impl Results {
         let Some(ReplyTo { topic, partition }) = &request.headers.reply_to else {
             return;
         };
-        if **topic != *self.topics.replies || *partition >= self.topics.replies_partitions {
+        if **topic != *self.topics.replies.topic || *partition >= self.topics.replies.partitions {
             return self.metrics().count_lost_reply("refused");
         }
         let record = OutRecord {
-            topic: Arc::clone(&self.topics.replies),
+            topic: Arc::clone(&self.topics.replies.topic),
             partition: Some(*partition),
             key: Some(request.id().into_bytes()),
             value: Some(value.to_vec()),
@@ -262,56 +259,6 @@ impl Results {
         if outcome.is_err() {
             self.metrics().count_lost_reply("failed");
         }
-    }
-
-    /// Gives a record to the producer, waiting for room.
-    ///
-    /// # Errors
-    /// Only if this record can never be sent, with the reason. When nothing can be sent any more, the process is
-    /// stopping: the callback is dropped and with it the ticket, so that the offset stays.
-    fn post<F>(&self, record: OutRecord, on_delivery: F) -> Result<(), String>
-    where
-        F: FnOnce(Result<(), DeliveryError>) + Send + 'static,
-    {
-        let callback = move |delivery: Result<_, DeliveryError>| on_delivery(delivery.map(drop));
-        let mut attempt = self.producer.send_blocking(record, callback, ROOM_DEADLINE);
-        while let Err(not_sent) = attempt {
-            let not_sent = *not_sent;
-            attempt = match not_sent.reason {
-                SendError::Busy => self.producer.send_blocking(
-                    not_sent.record,
-                    not_sent.on_delivery,
-                    ROOM_DEADLINE,
-                ),
-                SendError::TooLarge { .. }
-                | SendError::Refused {
-                    failure: Failure::Poison,
-                    ..
-                } => {
-                    return Err(not_sent.reason.to_string());
-                }
-                SendError::Stopping => return Ok(()),
-                SendError::Refused { .. } | SendError::Fatal(_) => {
-                    self.fatal().report(
-                        anyhow::Error::new(not_sent.reason).context("a result cannot be sent"),
-                    );
-                    return Ok(());
-                }
-            };
-        }
-        Ok(())
-    }
-
-    /// The producer retries for as long as it runs, so this is its end, or an error that it cannot get over.
-    fn undelivered(&self, error: DeliveryError) {
-        if error.failure != Failure::Transient {
-            self.fatal().report(anyhow::Error::new(error));
-        }
-    }
-
-    fn unsendable(&self, what: &str, reason: &str) {
-        self.fatal()
-            .report(anyhow::anyhow!("{what} cannot be sent: {reason}"));
     }
 }
 

@@ -81,7 +81,7 @@ impl Results {
     ) -> anyhow::Result<OutRecord> {
         let letter = dead_letter(request, refusal, size, &self.model().name);
         Ok(OutRecord {
-            topic: Arc::clone(&self.topics.dead_letters),
+            topic: Arc::clone(&self.topics.dead_letters.topic),
             partition: None,
             key: letter.key.clone(),
             value: Some(letter.encode()?),
