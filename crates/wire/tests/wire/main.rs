@@ -1,4 +1,5 @@
 //! Tests of the wire formats through the crate's public door.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 mod avro;
 mod encoding;

@@ -1,0 +1,20 @@
+//! Any bytes as a record; what is taken is copied into tensors, encoded and decoded again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use millrace_wire::{Limits, Record, Tensor, encode_tensors};
+
+fuzz_target!(|payload: &[u8]| {
+    let limits = Limits::default();
+    let Ok(record) = Record::decode(payload.to_vec(), &limits) else {
+        return;
+    };
+    assert_eq!(record.uniform_runs().last().map(|run| run.end), Some(record.rows()));
+    let columns = 0..record.columns().len();
+    let tensors: Result<Vec<Tensor>, _> = columns.map(|column| record.tensor(column)).collect();
+    if let Ok(tensors) = tensors {
+        let again = encode_tensors(&tensors).expect("tensors of one record go together");
+        let again = Record::decode(again, &limits).expect("what was encoded can be decoded");
+        assert_eq!(again.rows(), record.rows());
+    }
+});
