@@ -21,14 +21,15 @@ setup: ## Install what the project needs: packages, Kafka, ONNX Runtime, Python 
 build: setup ## Build all programs, optimised, into target/release
 	cargo build --release --workspace --bins
 
+demo: export CARGO_INCREMENTAL := 0
 demo: setup ## Start a broker and the services, and show the whole line at work (ARGS=--once to stop then)
 	cargo build --workspace --bins
 	.venv/bin/python scripts/demo $(ARGS)
 
-# One broker for all tests. Incremental compilation only costs time where nothing is compiled twice.
+# One broker for all tests. demo and test share what they compile, once: incremental compilation would only cost time.
 test: export CARGO_INCREMENTAL := 0
 test: setup lint ## Run everything that must pass: lints, build, Rust and Python tests on a real broker
-	cargo build --workspace --bins
+	cargo build --workspace --all-targets
 	scripts/with-broker $(MAKE) --no-print-directory _tests
 
 .PHONY: _tests _rust-tests _python-tests

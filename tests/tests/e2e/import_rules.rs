@@ -1,9 +1,10 @@
 //! Imports run one way, and each library that shapes the design has one owner.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
-use cargo_metadata::MetadataCommand;
 use e2e::project_path;
+use serde_json::Value;
 
 const LIBRARIES: [&str; 3] = ["millrace-wire", "millrace-kafka", "millrace-boot"];
 const SERVICES: [&str; 3] = ["millrace-ingest", "millrace-infer", "millrace-sink"];
@@ -104,16 +105,30 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// The direct imports of each package of the workspace, those of its tests included.
 fn workspace_imports() -> BTreeMap<String, Vec<String>> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(project_path("Cargo.toml"))
-        .no_deps()
-        .exec()
-        .expect("cargo metadata reads the workspace");
-    let packages = metadata.packages.into_iter();
-    packages
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
+        .arg(project_path("Cargo.toml"))
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    let name = |value: &Value| value["name"].as_str().expect("a name").to_owned();
+    list(&metadata["packages"])
+        .iter()
         .map(|package| {
-            let imports = package.dependencies.into_iter().map(|import| import.name);
-            (package.name.to_string(), imports.collect())
+            let imports = list(&package["dependencies"]);
+            (name(package), imports.iter().map(name).collect())
         })
         .collect()
 }
