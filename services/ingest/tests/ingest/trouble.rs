@@ -241,7 +241,8 @@ fn a_record_larger_than_the_topics_take_is_refused() {
 
 #[test]
 fn a_caller_who_hangs_up_frees_his_place() {
-    let scene = silent_scene(Duration::from_secs(60));
+    // Longer than the test waits.
+    let scene = silent_scene(Duration::from_secs(600));
     let mut connection = Connection::open(scene.address);
     connection.send(&request("POST", M, &[], GOOD.as_bytes()));
     let pending = |count: u32| format!("millrace_ingest_pending {count}\n");
