@@ -17,7 +17,11 @@ impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
         for character in shortened(self.0).chars() {
-            f.write_char(if character.is_control() { '?' } else { character })?;
+            f.write_char(if character.is_control() {
+                '?'
+            } else {
+                character
+            })?;
         }
         Ok(())
     }

@@ -16,7 +16,9 @@ pub enum AvroError {
     #[error("message is not an Avro single object")]
     NotSingleObject,
     /// The message was written with a schema that we do not know.
-    #[error("message has an unknown schema, fingerprint {fingerprint:016x}; expected {expected:016x}")]
+    #[error(
+        "message has an unknown schema, fingerprint {fingerprint:016x}; expected {expected:016x}"
+    )]
     UnknownSchema {
         /// CRC-64-AVRO of the writer's schema.
         fingerprint: u64,

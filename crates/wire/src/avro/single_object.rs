@@ -39,9 +39,7 @@ impl KnownSchema {
         let mut message = Vec::with_capacity(256);
         message.extend_from_slice(&MARKER);
         message.extend_from_slice(&self.fingerprint);
-        writer
-            .write_ser(&mut message, value)
-            .map_err(translate)?;
+        writer.write_ser(&mut message, value).map_err(translate)?;
         Ok(message)
     }
 

@@ -49,7 +49,8 @@ impl<'a> Walker<'a> {
             }
             Schema::Enum(symbols) => {
                 self.names.push(schema);
-                self.index(symbols.symbols.len(), "an unknown symbol").map(|_| ())
+                self.index(symbols.symbols.len(), "an unknown symbol")
+                    .map(|_| ())
             }
             Schema::Union(union) => {
                 let variants = union.variants();
