@@ -1,5 +1,7 @@
 //! Digit images as Arrow records.
 
+use std::ops::Range;
+
 use arrow::buffer::Buffer;
 use e2e::{Feed, Line, digits};
 use millrace_wire::{DType, Tensor, encode_tensors};
@@ -25,10 +27,10 @@ pub(crate) fn images_record(first: usize, rows: usize) -> Vec<u8> {
     encode_tensors(&[tensor.expect("64 pixels a row")]).expect("a tensor encodes")
 }
 
-/// Sends so many single images to the digits model, with their number as id.
-pub(crate) fn send_images(line: &Line, count: usize) {
+/// Sends single images to the digits model, with their number as id.
+pub(crate) fn send_images(line: &Line, numbers: Range<usize>) {
     let feed = Feed::new(line, "requests.digits");
-    for index in 0..count {
+    for index in numbers {
         feed.send(
             None,
             Some(image_record(index)),

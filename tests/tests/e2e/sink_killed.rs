@@ -27,17 +27,17 @@ fn killing_sink_loses_and_duplicates_nothing_in_sqlite_and_parquet() {
     let database = line.dir().join("results.sqlite");
     let files = line.dir().join("parquet");
 
-    thread::scope(|scope| {
-        scope.spawn(|| send_images(&line, RECORDS));
-        for kill in 1..=KILLS {
-            let sink = start_sink(&line, &database, &files);
-            let enough = RECORDS * kill / (KILLS + 1);
+    for kill in 0..KILLS {
+        let sink = start_sink(&line, &database, &files);
+        let first = kill * RECORDS / KILLS;
+        thread::scope(|scope| {
+            scope.spawn(|| send_images(&line, first..first + RECORDS / KILLS));
             wait_for(PATIENCE, "rows to kill the sink over", || {
-                (rows_in_sqlite(&database) >= enough).then_some(())
+                (rows_in_sqlite(&database) > first).then_some(())
             });
             sink.kill_9();
-        }
-    });
+        });
+    }
     results.wait_for(RECORDS);
     let sink = start_sink(&line, &database, &files);
     wait_for(PATIENCE, "every result in SQLite", || {
