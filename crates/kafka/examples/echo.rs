@@ -111,11 +111,11 @@ fn consumer(arguments: &Arguments) -> Result<BaseConsumer, KafkaError> {
         .set("group.id", format!("echo.{}", arguments.to))
         .set("auto.offset.reset", "earliest")
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("queued.max.messages.kbytes", "32768")
+        .set("queued.max.messages.kbytes", "16384")
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "100")
-        .set("fetch.message.max.bytes", (16 << 20).to_string())
-        .set("fetch.max.bytes", (32 << 20).to_string())
+        .set("fetch.message.max.bytes", (1 << 20).to_string())
+        .set("fetch.max.bytes", (16 << 20).to_string())
         .create()?;
     consumer.subscribe(&[&arguments.from])?;
     Ok(consumer)
