@@ -188,6 +188,14 @@ impl Ledger {
             text,
             "\n`!`: saturated, the system or the generator fell behind. `in proc.`: ONNX Runtime alone.\n"
         )?;
+        self.write_predict_notes(text, report)
+    }
+
+    fn write_predict_notes(
+        &self,
+        text: &mut String,
+        report: &predict::Report,
+    ) -> anyhow::Result<()> {
         if let Some(added) = report.added_p50_ms() {
             writeln!(text, "- added at the median, one caller: {added:.2} ms")?;
         }
