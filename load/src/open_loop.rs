@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn failures_are_counted_and_the_first_is_told() {
         let fails = |number: u64| {
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 Err(anyhow!("request {number} failed"))
             } else {
                 Ok(())
