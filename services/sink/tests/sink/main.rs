@@ -4,10 +4,15 @@
     clippy::unwrap_used,
     reason = "the whole binary is tests, helpers included"
 )]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set its scene has failed"
+)]
 
 mod dead_letters;
 mod kill;
 mod outage;
+mod process;
 mod rig;
 mod sharing;
 mod stop;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +16,8 @@ use millrace_wire::headers::{ResultHeaders, Source};
 use millrace_wire::{DType, Status, Tensor, encode_tensors};
 use tempfile::TempDir;
 use uuid::Uuid;
+
+use crate::process::Process;
 
 pub(crate) const PARTITIONS: i32 = 3;
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -38,12 +38,6 @@ pub(crate) struct Rig {
     producer: Producer,
     ledger: Arc<Mutex<Ledger>>,
     sent: i32,
-}
-
-/// A running `millrace-sink`; killed when dropped.
-pub(crate) struct Process {
-    child: Child,
-    port_file: PathBuf,
 }
 
 impl Rig {
@@ -215,7 +209,7 @@ impl Rig {
             .arg(config)
             .spawn()
             .unwrap();
-        Process { child, port_file }
+        Process::new(child, port_file)
     }
 
     /// The dead letters of the line, as raw records, once there are at least `count`.
@@ -240,85 +234,6 @@ impl Rig {
         let group = format!("{}.sink.{pipeline}", self.prefix);
         let partitions = admin.lag(&group, &self.topic()).unwrap();
         partitions.iter().map(|partition| partition.lag).sum()
-    }
-}
-
-impl Process {
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// SIGKILL.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Sends a signal by its name.
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.id().to_string();
-        let status = Command::new("kill")
-            .args(["-s", name, &id])
-            .status()
-            .unwrap();
-        assert!(status.success());
-    }
-
-    /// SIGTERM, then waits for the end.
-    pub(crate) fn stop(mut self) -> ExitStatus {
-        self.signal("TERM");
-        let mut ended = None;
-        wait_until("the sink stops", || {
-            ended = self.child.try_wait().unwrap();
-            ended.is_some()
-        });
-        ended.unwrap()
-    }
-
-    /// The answer of an admin path.
-    pub(crate) fn get(&self, path: &str) -> String {
-        let Ok(address) = fs::read_to_string(&self.port_file) else {
-            return String::new();
-        };
-        let Ok(mut stream) = TcpStream::connect(address.trim()) else {
-            return String::new();
-        };
-        let request = format!("GET {path} HTTP/1.1\r\nhost: sink\r\nconnection: close\r\n\r\n");
-        let mut answer = String::new();
-        let sent = stream.write_all(request.as_bytes());
-        let _ = sent.and_then(|()| stream.read_to_string(&mut answer));
-        answer
-    }
-
-    /// The value of the metric whose line starts so; 0 if there is none yet.
-    pub(crate) fn metric(&self, name_and_labels: &str) -> u64 {
-        let metrics = self.get("/metrics");
-        let mut lines = metrics.lines();
-        let value = lines.find_map(|line| line.strip_prefix(name_and_labels));
-        value
-            .and_then(|value| value.trim().parse().ok())
-            .unwrap_or(0)
-    }
-
-    /// Records that this process has read and not written, by pipeline.
-    pub(crate) fn waiting(&self, rig: &Rig, pipeline: &str) -> u64 {
-        let group = format!("{}.sink.{pipeline}", rig.prefix);
-        self.metric(&format!(
-            "millrace_kafka_in_flight_records{{group=\"{group}\"}}"
-        ))
-    }
-
-    pub(crate) fn wait_ready(&self) {
-        wait_until("the sink is ready", || {
-            self.get("/ready").contains("{\"ready\":true}")
-        });
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
