@@ -42,7 +42,8 @@ fn scaled(decimal: Decimal) -> Option<f64> {
 /// [`scaled`] with three roundings instead of one and a multiplication instead of a division.
 #[inline(always)]
 fn scaled_roughly(decimal: Decimal) -> Option<f64> {
-    let power = *ALL_POWERS.get(usize::try_from(decimal.exponent + 22).ok()?)?;
+    let index = decimal.exponent.checked_add(22)?;
+    let power = *ALL_POWERS.get(usize::try_from(index).ok()?)?;
     Some(signed_mantissa(decimal) * power)
 }
 
@@ -96,7 +97,7 @@ const RECIPROCALS: [(u128, i32); 23] = {
 /// `mantissa * 10^exponent` for a nonzero mantissa and an exponent from -22 to -1; `None` in the rare
 /// cases where 128 bits of the product do not tell which way to round.
 fn divided(mantissa: u64, exponent: i32) -> Option<f64> {
-    let &(reciprocal, width) = RECIPROCALS.get(usize::try_from(-exponent).ok()?)?;
+    let &(reciprocal, width) = RECIPROCALS.get(usize::try_from(exponent.checked_neg()?).ok()?)?;
     if exponent == 0 || mantissa == 0 {
         return None;
     }
