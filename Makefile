@@ -37,7 +37,7 @@ test: setup lint ## Run everything that must pass: lints, build, Rust and Python
 _tests:
 	failed=0; \
 	cargo test --workspace --no-fail-fast || failed=1; \
-	.venv/bin/python -m pytest -q -p no:cacheprovider --import-mode=importlib $(PYTHON_TESTS) || failed=1; \
+	.venv/bin/python -m pytest -q -p no:cacheprovider $(PYTHON_TESTS) || failed=1; \
 	exit $$failed
 
 lint: ## Check formatting and run clippy with warnings as errors
