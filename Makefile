@@ -55,9 +55,7 @@ bench: ## Measure throughput and latency on a throw-away broker (ARGS=--short fo
 	scripts/bench $(ARGS)
 
 fuzz: ## Fuzz every decoder of outside bytes (FUZZ_SECONDS=60 each; needs cargo-fuzz and a nightly toolchain)
-	cd fuzz && for target in $$(cargo +nightly fuzz list); do \
-	  cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
-	done
+	fuzz/run $(FUZZ_SECONDS)
 
 models: ## Make the committed models anew from their scripts
 	@test -d $(MODELS_VENV) || python3 -m venv $(MODELS_VENV)
