@@ -9,7 +9,8 @@ mod tables;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use millrace_kafka::TopicPartition;
@@ -23,6 +24,10 @@ use progress::{Owned, Progress};
 
 /// Other sinks and readers hold the database for milliseconds; beyond this it is out of order.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a start waits for other processes that hold the database.
+const OPEN_DEADLINE: Duration = Duration::from_secs(30);
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Writes each batch in a transaction of its own.
 pub(crate) struct SqliteWriter {
@@ -41,7 +46,7 @@ struct Database {
 impl SqliteWriter {
     /// Opens the database and makes its tables if they are not there.
     pub(crate) fn open(path: &Path, pipeline: &str) -> anyhow::Result<Self> {
-        let database = Database::open(path)
+        let database = Database::open_patiently(path)
             .with_context(|| format!("cannot use the SQLite database {}", path.display()))?;
         Ok(Self {
             pipeline: pipeline.to_owned(),
@@ -128,6 +133,30 @@ impl Writer for SqliteWriter {
 }
 
 impl Database {
+    /// Waits for other processes that are opening it: while one of them makes a new database
+    /// ready for a write-ahead log, the others are refused at once, whatever the busy timeout
+    /// (<https://sqlite.org/wal.html>, "sometimes queries return SQLITE_BUSY in WAL mode").
+    fn open_patiently(path: &Path) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        loop {
+            let error = match Self::open(path) {
+                Ok(database) => return Ok(database),
+                Err(error) => error,
+            };
+            let code = error
+                .downcast_ref::<rusqlite::Error>()
+                .and_then(rusqlite::Error::sqlite_error_code);
+            let busy = matches!(
+                code,
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            );
+            if !busy || begun.elapsed() >= OPEN_DEADLINE {
+                return Err(error);
+            }
+            thread::sleep(OPEN_PAUSE);
+        }
+    }
+
     fn open(path: &Path) -> anyhow::Result<Self> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;

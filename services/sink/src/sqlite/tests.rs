@@ -180,3 +180,19 @@ fn renamed_pipeline_does_not_write_rows_twice() {
     assert!(matches!(&error, WriteError::Fatal(cause) if cause.to_string().contains("renamed")));
     assert_eq!(rig.rows().len(), 1);
 }
+
+#[test]
+fn many_sinks_may_open_a_new_database_at_once() {
+    for _ in 0..20 {
+        let rig = Rig::new();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let path = &rig.path;
+                scope.spawn(move || {
+                    let mut writer = SqliteWriter::open(path, &format!("p{number}")).unwrap();
+                    assert_eq!(writer.claim(&own()).unwrap(), 0);
+                });
+            }
+        });
+    }
+}
