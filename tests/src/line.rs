@@ -79,7 +79,7 @@ impl Line {
         format!("{}.{name}", self.prefix)
     }
 
-    /// Starts an infer process.
+    /// Starts an infer process. It commits often, so that a commit that comes too early is there when it is killed.
     pub fn infer(&self, infer: Infer<'_>) -> Process {
         let Infer {
             models,
@@ -91,7 +91,8 @@ impl Line {
         let library = project_path(".native/onnxruntime/libonnxruntime.so");
         let settings = format!(
             "{}\n[models]\npath = {models:?}\nnames = {names:?}\n[batch]\nmax_rows = {max_rows}\n\
-             [engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1\n",
+             [engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1\n\
+             [consumer]\ncommit_interval = \"50ms\"\n",
             self.shared_settings("admin"),
         );
         Process::start("millrace-infer", "admin.port_file", self.dir(), &settings)
