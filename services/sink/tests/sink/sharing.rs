@@ -1,5 +1,6 @@
 //! Two sinks on the same partitions: by agreement, and against it.
 
+use crate::process::Process;
 use crate::rig::{Rig, wait_until};
 use crate::stores::check_exactly_once;
 
@@ -9,10 +10,15 @@ fn two_sinks_share_the_partitions() {
     let first = rig.start("");
     rig.send(500);
     let second = rig.start("");
-    wait_until("both have partitions", || {
+    let rows = |sink: &Process, pipeline: &str| {
+        sink.metric(&format!(
+            "millrace_sink_rows_total{{pipeline=\"{pipeline}\"}}"
+        ))
+    };
+    wait_until("both have partitions in both pipelines", || {
         rig.send(10);
-        let rows = "millrace_sink_rows_total{pipeline=\"table\"}";
-        first.metric(rows) > 0 && second.metric(rows) > 0
+        let works = |sink| rows(sink, "table") > 0 && rows(sink, "files") > 0;
+        works(&first) && works(&second)
     });
     assert!(first.stop().success());
     rig.send(500);
