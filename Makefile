@@ -32,7 +32,7 @@ test: setup lint ## Run everything that must pass: lints, build, Rust and Python
 	cargo build --workspace --all-targets
 	scripts/with-broker $(MAKE) --no-print-directory _tests
 
-.PHONY: _tests _rust-tests _python-tests
+.PHONY: _tests
 # Both run even when the first fails, so that one run tells everything.
 _tests:
 	failed=0; \

@@ -39,6 +39,9 @@ def main() -> int:
     except line.DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
+    except FileNotFoundError as error:
+        print(f"demo: {error.filename} is missing: run `make demo`, which builds it", file=sys.stderr)
+        return 1
     finally:
         demo.stop()
     return 0
