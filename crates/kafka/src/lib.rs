@@ -1,10 +1,11 @@
 //! Kafka clients that keep the promises of the pipeline: a group consumer that
 //! commits only what is finished, a producer that never drops silently, a
-//! follower without a group, and the admin calls around them.
+//! follower without a group, a reader of single records, and the admin calls
+//! around them.
 //!
 //! This crate is the only user of rdkafka and knows nothing of tensors, Arrow
 //! or Avro: values are bytes here. Every client runs on threads of its own and
-//! never blocks an async runtime, except `Admin`, whose calls block.
+//! never blocks an async runtime, except `Admin` and `Reader`, whose calls block.
 
 mod admin;
 mod assigning;
@@ -33,6 +34,7 @@ mod park;
 mod partitions;
 mod producer;
 mod quota;
+mod reader;
 mod record;
 mod revocation;
 mod sending;
@@ -50,6 +52,7 @@ pub use intake::{Intake, StartAt, TopicPartition};
 pub use metrics::Metrics;
 pub use offsets::PartitionLag;
 pub use producer::{Compression, Producer, ProducerSettings};
+pub use reader::{Reader, Span};
 pub use record::{OutRecord, Record};
 pub use sending::{Delivered, DeliveryError, DeliveryResult, NotSent, SendError};
 pub use state::State;

@@ -12,5 +12,6 @@ mod consuming;
 mod following;
 mod outages;
 mod producing;
+mod reading;
 mod rebalancing;
 mod support;
