@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use millrace_kafka::{DeliveryError, Record};
 use tokio::sync::oneshot;
 
-use crate::metrics::{Metrics, Unmatched};
+use super::metrics::{Metrics, Unmatched};
 
 /// Names one request for all time: 128 random bits, of which the first 32 are
 /// drawn once per process, so that a process knows its own ids.
@@ -100,7 +100,7 @@ impl Pending {
     }
 
     /// A place to wait for the reply to a request. As many can wait as
-    /// [`crate::admission::Admission`] lets in.
+    /// [`super::admission::Admission`] lets in.
     pub(crate) fn enter(&self, id: RequestId) -> Waiter {
         let (sender, outcome) = oneshot::channel();
         let mut waiting = self.shared.waiting();

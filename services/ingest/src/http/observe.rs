@@ -8,9 +8,10 @@ use actix_web::{HttpMessage, HttpRequest, web};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
-use crate::error::{Error, X_REQUEST_ID};
-use crate::pending::RequestId;
-use crate::state::State;
+use crate::front::pending::RequestId;
+use crate::front::{Error, Front};
+
+use super::response::X_REQUEST_ID;
 
 /// A longer id of a caller is not repeated.
 const MAX_CALLERS_ID_BYTES: usize = 128;
@@ -31,28 +32,28 @@ impl Seen {
 
 /// The middleware around all routes.
 pub(crate) async fn observe(
-    state: web::Data<State>,
+    front: web::Data<Front>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let seen = Seen {
-        id: state.pending.new_id(),
+        id: front.pending.new_id(),
         at: Instant::now(),
     };
     request.extensions_mut().insert(seen);
     let name = name_of(&request, seen.id);
     let route = route_of(request.path());
-    let _in_flight = Counted::new(&state.metrics.in_flight);
+    let _in_flight = Counted::new(&front.metrics.in_flight);
     let mut response = next.call(request).await?.map_into_boxed_body();
     if let Some(error) = refusal(&response) {
-        state.metrics.rejected(error.reason());
+        front.metrics.rejected(error.reason());
         let status = response.status().as_u16();
         tracing::debug!(route, status, id = %seen.id, caller_id = ?name, %error, "refused");
     }
     response
         .headers_mut()
         .insert(HeaderName::from_static(X_REQUEST_ID), name);
-    state
+    front
         .metrics
         .answered(route, response.status().as_u16(), seen.at.elapsed());
     Ok(response)

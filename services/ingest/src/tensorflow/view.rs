@@ -4,7 +4,7 @@ use millrace_wire::TensorSpec;
 use millrace_wire::avro::ModelState;
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Served, VersionStatus};
+use crate::front::catalog::{Served, VersionStatus};
 
 /// The body of `GET /v1/models/MODEL`.
 pub(super) fn status(versions: &[VersionStatus]) -> Value {

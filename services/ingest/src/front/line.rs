@@ -8,8 +8,8 @@ use millrace_kafka::{DeliveryError, Headers, OutRecord, Producer, Record, SendEr
 use millrace_wire::headers::{ReplyTo, RequestHeaders};
 use tokio::time::{Instant, timeout_at};
 
-use crate::pending::{Outcome, Pending, RequestId};
-use crate::trace_context::TraceContext;
+use super::pending::{Outcome, Pending, RequestId};
+use super::trace_context::TraceContext;
 
 /// Why no reply came.
 #[derive(Debug, thiserror::Error)]

@@ -104,11 +104,19 @@ impl Reservation {
         Ok(())
     }
 
-    /// Gives a part back: at most what is held.
-    pub(crate) fn shrink(&mut self, size_bytes: usize) {
-        let given_back = size_bytes.min(self.size_bytes);
-        self.size_bytes -= given_back;
+    /// Holds exactly so many from now on: what is held takes the place of
+    /// what it was made from.
+    ///
+    /// # Errors
+    /// [`Full::Bytes`], as from [`Self::grow`].
+    pub(crate) fn set(&mut self, size_bytes: usize) -> Result<(), Full> {
+        if let Some(more) = size_bytes.checked_sub(self.size_bytes) {
+            return self.grow(more);
+        }
+        let given_back = self.size_bytes - size_bytes;
+        self.size_bytes = size_bytes;
         self.shared.bytes.fetch_sub(given_back, Ordering::AcqRel);
+        Ok(())
     }
 }
 
@@ -141,7 +149,7 @@ mod tests {
         let mut second = admission.reserve();
         assert_eq!(second.grow(3).unwrap_err(), Full::Bytes { limit_bytes: 10 });
         second.grow(2).unwrap();
-        first.shrink(5);
+        first.set(3).unwrap();
         second.grow(5).unwrap();
         drop((first, second));
         admission.reserve().grow(10).unwrap();

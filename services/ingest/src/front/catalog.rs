@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use millrace_wire::Signature;
 use millrace_wire::avro::{ModelDescriptor, ModelState};
 
-use crate::routes::Wanted;
+use crate::front::Wanted;
 
 pub(crate) use answer::{NotServed, Served, VersionStatus};
 

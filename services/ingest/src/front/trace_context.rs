@@ -1,6 +1,5 @@
 //! W3C trace context of a caller: passed on when well-formed, dropped when not.
 
-use actix_web::http::header::HeaderMap;
 use millrace_boot::trace;
 use tracing::Span;
 
@@ -17,22 +16,29 @@ pub(crate) struct TraceContext {
 }
 
 impl TraceContext {
-    /// Reads `traceparent` and `tracestate`; a state without a valid parent
-    /// means nothing and is dropped too.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// Reads all values of `traceparent` and that of `tracestate`; a state
+    /// without a valid parent means nothing and is dropped too.
+    pub(crate) fn of<'a>(
+        mut parents: impl Iterator<Item = &'a [u8]>,
+        state: Option<&[u8]>,
+    ) -> Self {
         let mut context = Self::default();
-        let mut parents = headers.get_all("traceparent");
         if let Some(parent) = parents.next() {
-            match parent.to_str() {
+            match std::str::from_utf8(parent) {
                 Ok(text) if parents.next().is_none() && is_traceparent(text) => {
                     context.traceparent = Some(text.to_owned());
                 }
                 _ => context.dropped = true,
             }
         }
-        if let Some(state) = headers.get("tracestate") {
-            match state.to_str() {
-                Ok(text) if context.traceparent.is_some() && text.len() <= MAX_TRACESTATE_BYTES => {
+        if let Some(state) = state {
+            let visible = |byte: &u8| matches!(byte, b' '..=b'~');
+            match std::str::from_utf8(state) {
+                Ok(text)
+                    if context.traceparent.is_some()
+                        && text.len() <= MAX_TRACESTATE_BYTES
+                        && state.iter().all(visible) =>
+                {
                     context.tracestate = Some(text.to_owned());
                 }
                 _ => context.dropped = true,
@@ -92,24 +98,17 @@ fn is_hex(text: &str, length: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn of(pairs: &[(&'static str, &str)]) -> TraceContext {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_str(value).unwrap(),
-            );
-        }
-        TraceContext::of(&headers)
+    fn of(parents: &[&str], state: Option<&str>) -> TraceContext {
+        let parents = parents.iter().map(|it| it.as_bytes());
+        TraceContext::of(parents, state.map(str::as_bytes))
     }
 
     #[test]
     fn a_well_formed_context_travels_on() {
-        let context = of(&[("traceparent", GOOD), ("tracestate", "vendor=1")]);
+        let context = of(&[GOOD], Some("vendor=1"));
         assert_eq!(context.traceparent.as_deref(), Some(GOOD));
         assert_eq!(context.tracestate.as_deref(), Some("vendor=1"));
         assert!(!context.dropped);
@@ -119,7 +118,7 @@ mod tests {
     fn a_malformed_parent_is_dropped_with_its_state() {
         let zero_trace = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
         for bad in ["", "00", "x", &GOOD.to_uppercase(), zero_trace, &GOOD[..54]] {
-            let context = of(&[("traceparent", bad), ("tracestate", "vendor=1")]);
+            let context = of(&[bad], Some("vendor=1"));
             assert_eq!(context.traceparent, None, "{bad}");
             assert_eq!(context.tracestate, None, "{bad}");
             assert!(context.dropped, "{bad}");
@@ -128,15 +127,12 @@ mod tests {
 
     #[test]
     fn two_parents_are_no_parent() {
-        assert_eq!(
-            of(&[("traceparent", GOOD), ("traceparent", GOOD)]).traceparent,
-            None
-        );
+        assert_eq!(of(&[GOOD, GOOD], None).traceparent, None);
     }
 
     #[test]
     fn a_huge_state_is_dropped_and_the_parent_kept() {
-        let context = of(&[("traceparent", GOOD), ("tracestate", &"a".repeat(65_536))]);
+        let context = of(&[GOOD], Some(&"a".repeat(65_536)));
         assert_eq!(context.traceparent.as_deref(), Some(GOOD));
         assert_eq!(context.tracestate, None);
         assert!(context.dropped);

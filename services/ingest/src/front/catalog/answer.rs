@@ -8,7 +8,7 @@ use millrace_wire::Signature;
 use millrace_wire::avro::ModelState;
 
 use super::{Models, Replica};
-use crate::routes::Wanted;
+use crate::front::Wanted;
 
 /// How many names a sentence lists.
 const MAX_LISTED: usize = 8;

@@ -13,9 +13,11 @@ use millrace_kafka::{
 use millrace_wire::headers::ReplyTo;
 use tokio::sync::oneshot;
 
-use crate::catalog::NotServed;
 use crate::settings::Settings;
-use crate::state::{State, unix_ms};
+
+use super::Front;
+use super::catalog::NotServed;
+use super::clock::unix_ms;
 
 /// How often readiness is looked at: leases run out without any record.
 const TICK: Duration = Duration::from_millis(100);
@@ -44,18 +46,18 @@ impl Following {
     /// Kafka options that cannot be used, or no thread.
     pub(crate) fn start(
         settings: &Settings,
-        state: &State,
+        front: &Front,
         health: &Health,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let partition = Arc::new(OnceLock::new());
         let mut followers = Followers {
-            replies: replies_follower(settings, state, &metrics, Arc::clone(&partition))?,
+            replies: replies_follower(settings, front, &metrics, Arc::clone(&partition))?,
             partition,
             replies_gate: health.gate("replies"),
-            models: models_follower(settings, state, &metrics),
+            models: models_follower(settings, front, &metrics),
             models_gate: health.gate("models"),
-            state: state.clone(),
+            front: front.clone(),
         };
         let (stop, stopped) = mpsc::channel();
         let (fail, failed) = oneshot::channel();
@@ -107,7 +109,7 @@ struct Followers {
     replies_gate: Gate,
     models: Restarting,
     models_gate: Gate,
-    state: State,
+    front: Front,
 }
 
 impl Followers {
@@ -120,8 +122,8 @@ impl Followers {
         if replies.is_ok()
             && let Some(partition) = self.partition.get()
         {
-            let topic = self.state.topics.replies();
-            self.state.line.open(ReplyTo {
+            let topic = self.front.topics.replies();
+            self.front.line.open(ReplyTo {
                 topic,
                 partition: *partition,
             });
@@ -131,9 +133,9 @@ impl Followers {
             .models
             .look()
             .context("cannot follow the models topic")?;
-        self.state.catalog.set_reading(models.is_ok());
+        self.front.catalog.set_reading(models.is_ok());
         if models.is_ok() {
-            models = match self.state.catalog.only_model(unix_ms()) {
+            models = match self.front.catalog.only_model(unix_ms()) {
                 Err(nothing @ NotServed::Nothing) => Err(nothing.to_string()),
                 _ => Ok(()),
             };
@@ -215,16 +217,16 @@ impl Restarting {
 }
 
 /// Follows the whole models topic into the catalog.
-fn models_follower(settings: &Settings, state: &State, metrics: &Metrics) -> Restarting {
-    let follow = FollowerSettings::whole_topic(settings.kafka.clone(), state.topics.models());
-    let (state, metrics) = (state.clone(), metrics.clone());
+fn models_follower(settings: &Settings, front: &Front, metrics: &Metrics) -> Restarting {
+    let follow = FollowerSettings::whole_topic(settings.kafka.clone(), front.topics.models());
+    let (front, metrics) = (front.clone(), metrics.clone());
     Restarting::new(Box::new(move || {
-        let state = state.clone();
+        let front = front.clone();
         let on_record = move |record: Record| {
             let (key, value) = (record.key.as_deref(), record.value.as_deref());
-            if let Err(error) = state.catalog.apply(key, value, unix_ms()) {
+            if let Err(error) = front.catalog.apply(key, value, unix_ms()) {
                 let (partition, offset) = (record.partition, record.offset);
-                state.metrics.descriptors_rejected.inc();
+                front.metrics.descriptors_rejected.inc();
                 tracing::warn!(partition, offset, %error, "record of the models topic ignored");
             }
         };
@@ -235,7 +237,7 @@ fn models_follower(settings: &Settings, state: &State, metrics: &Metrics) -> Res
 /// Follows one partition of the replies topic from its end.
 fn replies_follower(
     settings: &Settings,
-    state: &State,
+    front: &Front,
     metrics: &Metrics,
     partition: Arc<OnceLock<i32>>,
 ) -> Result<Restarting, Error> {
@@ -243,8 +245,8 @@ fn replies_follower(
     let (cluster, wanted) = (settings.kafka.clone(), settings.replies.partition);
     let max_record_bytes = settings.limits.record_bytes;
     let (topic, pending, metrics) = (
-        state.topics.replies(),
-        state.pending.clone(),
+        front.topics.replies(),
+        front.pending.clone(),
         metrics.clone(),
     );
     Ok(Restarting::new(Box::new(move || {

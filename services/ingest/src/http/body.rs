@@ -2,27 +2,38 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::body::{BodyStream, MessageBody};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, Payload};
+use millrace_wire::Status;
 use tokio::time::{Instant, timeout_at};
 
-use crate::admission::{Full, Reservation};
+use crate::front::admission::{Full, Reservation};
+use crate::front::error::Kind;
+use crate::front::{Error, Exchange, RequestLimits};
 
 /// A body in more pieces than this, and than one per 160 bytes of the size
 /// limit, is an attack by chunks and not a slow network.
 const MIN_PIECES_LIMIT: usize = 1024;
 
-/// What bounds the reading of one body.
-#[derive(Debug, Clone)]
-pub(crate) struct BodyLimits {
-    pub(crate) max_bytes: usize,
-    /// The longest silence between two pieces.
-    pub(crate) max_silence: Duration,
+/// The content types that a route reads.
+#[derive(Debug)]
+pub(crate) struct MediaTypes {
+    /// In lower case, without parameters; empty for none at all.
+    pub(crate) names: &'static [&'static str],
+    /// As the refusal of any other names them.
+    pub(crate) expected: &'static str,
 }
+
+/// No content type means JSON, and so does the form type that `curl -d` sends
+/// of itself: TensorFlow Serving never looks, and its users rely on that.
+pub(crate) const JSON: MediaTypes = MediaTypes {
+    names: &["", "application/json", "application/x-www-form-urlencoded"],
+    expected: "application/json in UTF-8",
+};
 
 /// Why a body was not read, or is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +53,11 @@ pub(crate) enum BodyError {
     Broken { what: &'static str },
     #[error(transparent)]
     Full(#[from] Full),
-    #[error("content type {given:?} is not supported: expected application/json in UTF-8")]
-    ContentType { given: String },
+    #[error("content type {given:?} is not supported: expected {expected}")]
+    ContentType {
+        given: String,
+        expected: &'static str,
+    },
     #[error("content encoding {given:?} is not supported: send the body uncompressed")]
     ContentEncoding { given: String },
     #[error("expectation {given:?} cannot be met: only 100-continue can")]
@@ -61,33 +75,70 @@ impl std::fmt::Display for Announced<'_> {
     }
 }
 
-/// Refuses by its headers what cannot be a JSON body: another content type, a
-/// compressed one, an expectation nobody meets, a length over the limit.
-///
-/// No content type means JSON, and so does the form type that `curl -d` sends
-/// of itself: TensorFlow Serving never looks, and its users rely on that.
+impl BodyError {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::TooLarge { .. } => Kind::invalid("body_too_large").over_http(413),
+            Self::TooManyPieces { .. } => Kind::invalid("body_pieces").over_http(413),
+            Self::Stalled { .. } => {
+                Kind::new(Status::DeadlineExceeded, "body_stalled").over_http(408)
+            }
+            Self::Broken { .. } => Kind::invalid("body_broken"),
+            Self::Full(_) => Kind::busy("in_flight", 1),
+            Self::ContentType { .. } => Kind::invalid("content_type").over_http(415),
+            Self::ContentEncoding { .. } => Kind::invalid("content_encoding").over_http(415),
+            Self::Expectation { .. } => Kind::invalid("expectation").over_http(417),
+        }
+    }
+}
+
+/// Reads the body of a request that was let in; from then on it is in flight.
 ///
 /// # Errors
-/// The [`BodyError`] that names the header.
-pub(crate) fn check_headers(headers: &HeaderMap, limits: &BodyLimits) -> Result<(), BodyError> {
+/// A [`BodyError`] that names the header, if that tells already that the body
+/// is of no use; else that the body is too large, too slow, broken, or over the
+/// budget of the process.
+pub(crate) async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    types: &MediaTypes,
+    exchange: &mut Exchange,
+) -> Result<Vec<u8>, Error> {
+    let limits = exchange.front().limits.clone();
+    check_headers(request.headers(), types, limits.body_bytes)?;
+    let deadline = exchange.deadline();
+    let body = read_pieces(payload, &limits, deadline, exchange.held()).await?;
+    exchange.received(body.len())?;
+    Ok(body)
+}
+
+/// Refuses by its headers what cannot be a body of these types: another
+/// content type, a compressed one, an expectation nobody meets, a length over
+/// the limit.
+fn check_headers(
+    headers: &HeaderMap,
+    types: &MediaTypes,
+    limit_bytes: usize,
+) -> Result<(), BodyError> {
     if let Some(given) = other_than(headers, header::EXPECT, |it| it == "100-continue") {
         return Err(BodyError::Expectation { given });
     }
     if let Some(given) = other_than(headers, header::CONTENT_ENCODING, |it| it == "identity") {
         return Err(BodyError::ContentEncoding { given });
     }
-    if let Some(given) = other_than(headers, header::CONTENT_TYPE, is_json) {
-        return Err(BodyError::ContentType { given });
+    if let Some(given) = other_than(headers, header::CONTENT_TYPE, |it| types.take(it)) {
+        let expected = types.expected;
+        return Err(BodyError::ContentType { given, expected });
     }
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
     let announced_bytes = length.and_then(|text| text.trim().parse::<u64>().ok());
     match announced_bytes {
-        Some(size) if usize::try_from(size).is_ok_and(|size| size <= limits.max_bytes) => Ok(()),
+        Some(size) if usize::try_from(size).is_ok_and(|size| size <= limit_bytes) => Ok(()),
         None => Ok(()),
         Some(_) => Err(BodyError::TooLarge {
-            limit_bytes: limits.max_bytes,
+            limit_bytes,
             announced_bytes,
         }),
     }
@@ -116,15 +167,15 @@ fn other_than(
     Some(given.chars().take(64).collect())
 }
 
-fn is_json(content_type: &str) -> bool {
-    let mut parts = content_type.split(';').map(str::trim);
-    let media_type = parts.next().unwrap_or_default();
-    let known = matches!(
-        media_type,
-        "application/json" | "application/x-www-form-urlencoded" | ""
-    );
-    let utf8 = |charset: &str| matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii");
-    known && parts.all(|part| part.strip_prefix("charset=").is_none_or(utf8))
+impl MediaTypes {
+    /// Whether this value, in lower case, is one of them and in UTF-8.
+    fn take(&self, content_type: &str) -> bool {
+        let mut parts = content_type.split(';').map(str::trim);
+        let known = self.names.contains(&parts.next().unwrap_or_default());
+        let utf8 =
+            |charset: &str| matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii");
+        known && parts.all(|part| part.strip_prefix("charset=").is_none_or(utf8))
+    }
 }
 
 /// Reads the whole body, reserving its bytes as they arrive.
@@ -132,17 +183,18 @@ fn is_json(content_type: &str) -> bool {
 /// # Errors
 /// A [`BodyError`]: too large, too slow (also when `deadline` passes), broken,
 /// or over the process's budget.
-pub(crate) async fn read(
+async fn read_pieces(
     payload: Payload,
-    limits: &BodyLimits,
+    limits: &RequestLimits,
     deadline: Instant,
-    reservation: &mut Reservation,
+    held: &mut Reservation,
 ) -> Result<Vec<u8>, BodyError> {
     let mut stream = BodyStream::new(payload);
     let mut body = Vec::new();
-    let max_pieces = MIN_PIECES_LIMIT.max(limits.max_bytes / 160);
+    let limit_bytes = limits.body_bytes;
+    let max_pieces = MIN_PIECES_LIMIT.max(limit_bytes / 160);
     for _ in 0..max_pieces {
-        let patience = deadline.min(Instant::now() + limits.max_silence);
+        let patience = deadline.min(Instant::now() + limits.silence);
         let piece = match timeout_at(patience, next_piece(&mut stream)).await {
             Err(_) => {
                 return Err(BodyError::Stalled {
@@ -152,14 +204,13 @@ pub(crate) async fn read(
             Ok(None) => return Ok(body),
             Ok(Some(piece)) => piece?,
         };
-        if piece.len() > limits.max_bytes - body.len() {
-            let limit_bytes = limits.max_bytes;
+        if piece.len() > limit_bytes - body.len() {
             return Err(BodyError::TooLarge {
                 limit_bytes,
                 announced_bytes: None,
             });
         }
-        reservation.grow(piece.len())?;
+        held.grow(piece.len())?;
         body.extend_from_slice(&piece);
     }
     Err(BodyError::TooManyPieces { limit: max_pieces })
@@ -185,17 +236,12 @@ mod tests {
     use super::*;
     use actix_web::http::header::HeaderValue;
 
-    const LIMITS: BodyLimits = BodyLimits {
-        max_bytes: 100,
-        max_silence: Duration::from_secs(1),
-    };
-
     fn check(pairs: &[(header::HeaderName, &'static str)], refusal: Option<&str>) {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(name.clone(), HeaderValue::from_static(value));
         }
-        let given = check_headers(&headers, &LIMITS)
+        let given = check_headers(&headers, &JSON, 100)
             .err()
             .map(|error| error.to_string());
         assert_eq!(given.as_deref(), refusal, "{pairs:?}");

@@ -1,25 +1,12 @@
 //! Reads the part of a URL after `/v1/models/`: which model, which version, what to do.
 
+use millrace_wire::Status;
+
+use crate::front::error::Kind;
+use crate::front::{Target, Wanted};
+
 /// Long enough for any name that fits a Kafka topic together with its prefix.
 const MAX_NAME_BYTES: usize = 150;
-
-/// Which version of a model a caller asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// The newest that is served.
-    Latest,
-    Version(i64),
-    Label(String),
-}
-
-impl Wanted {
-    pub(crate) fn label(&self) -> Option<&str> {
-        match self {
-            Self::Label(label) => Some(label),
-            Self::Latest | Self::Version(_) => None,
-        }
-    }
-}
 
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +21,7 @@ pub(crate) enum Action {
 /// A well-formed model path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ModelPath {
-    pub(crate) model: String,
-    pub(crate) wanted: Wanted,
+    pub(crate) target: Target,
     pub(crate) action: Action,
 }
 
@@ -66,6 +52,15 @@ pub(crate) enum PathError {
     Shape,
 }
 
+impl PathError {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Shape => Kind::new(Status::NotFound, "path"),
+            _ => Kind::invalid("path"),
+        }
+    }
+}
+
 impl ModelPath {
     /// Parses the raw (still percent-encoded) rest of a path after `/v1/models/`.
     ///
@@ -92,9 +87,9 @@ impl ModelPath {
             [model, "labels", label] => (model, Wanted::Label(name_of("label", label)?)),
             _ => return Err(PathError::Shape),
         };
+        let model = name_of("model name", model)?;
         Ok(Self {
-            model: name_of("model name", model)?,
-            wanted,
+            target: Target { model, wanted },
             action,
         })
     }
@@ -168,9 +163,9 @@ mod tests {
     use super::*;
 
     fn check(tail: &str, model: &str, wanted: Wanted, action: Action) {
+        let model = model.to_owned();
         let expected = ModelPath {
-            model: model.to_owned(),
-            wanted,
+            target: Target { model, wanted },
             action,
         };
         assert_eq!(ModelPath::parse(tail), Ok(expected), "{tail}");

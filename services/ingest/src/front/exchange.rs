@@ -1,0 +1,171 @@
+//! One request's way through ingest, from its head to the answer of infer.
+
+use std::sync::Arc;
+
+use millrace_kafka::Record as ReplyRecord;
+use millrace_wire::headers::ResultHeaders;
+use millrace_wire::{Record, Status};
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+
+use super::admission::{Place, Reservation};
+use super::catalog::Served;
+use super::clock::Clock;
+use super::error::{BadReply, Error};
+use super::line::Question;
+use super::pending::RequestId;
+use super::trace_context::TraceContext;
+use super::{Front, Head, Target, Wanted};
+
+/// A larger body is parsed beside the worker, which has other callers.
+const PARSED_INLINE_BYTES: usize = 256 << 10;
+
+/// A request that was let in. Dropping it, as when a caller hangs up, gives
+/// back everything that it holds.
+pub(crate) struct Exchange {
+    front: Front,
+    served: Arc<Served>,
+    id: RequestId,
+    /// The version, where the caller asked for one.
+    version: Option<i64>,
+    clock: Clock,
+    trace: TraceContext,
+    span: Span,
+    held: Reservation,
+    place: Option<Place>,
+}
+
+/// What infer answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// One column per output.
+    pub(crate) outputs: Record,
+    pub(crate) model: String,
+    pub(crate) version: i64,
+}
+
+impl Exchange {
+    pub(super) fn begin(
+        front: Front,
+        head: Head,
+        target: &Target,
+        served: Served,
+    ) -> Result<Self, Error> {
+        let limit = front.limits.timeout;
+        let timeout = head.timeout.map_or(limit, |asked| asked.min(limit));
+        let clock = Clock::new(head.at, timeout);
+        if clock.has_passed() {
+            return Err(Error::Expired { timeout });
+        }
+        let span =
+            tracing::info_span!("predict", model = %served.model, caller = head.caller.name());
+        head.trace.join(&span);
+        let dropped = u64::from(head.trace.dropped);
+        front.metrics.trace_dropped.inc_by(dropped);
+        Ok(Self {
+            id: head.id,
+            version: (target.wanted != Wanted::Latest).then_some(served.version),
+            clock,
+            trace: head.trace,
+            span,
+            held: front.admission.reserve(),
+            place: None,
+            served: Arc::new(served),
+            front,
+        })
+    }
+
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// Who will answer, and what its inputs are.
+    pub(crate) fn served(&self) -> &Served {
+        &self.served
+    }
+
+    /// The id under which this request travels.
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.clock.deadline
+    }
+
+    /// The bytes held on behalf of this request, to grow as its body arrives.
+    pub(crate) fn held(&mut self) -> &mut Reservation {
+        &mut self.held
+    }
+
+    /// Says that the body is there, with so many bytes; from here on the
+    /// request counts as one in flight. A caller that is slow to send does not.
+    ///
+    /// # Errors
+    /// [`Error::Full`]
+    pub(crate) fn received(&mut self, size_bytes: usize) -> Result<(), Error> {
+        self.held.set(size_bytes)?;
+        self.place = Some(self.front.admission.enter()?);
+        let size = u64::try_from(size_bytes).unwrap_or(u64::MAX);
+        self.front.metrics.body_bytes.inc_by(size);
+        Ok(())
+    }
+
+    /// Does work on a body of `size_bytes`: at once, or beside the worker when
+    /// there is so much of it that other callers would wait.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) async fn parse<T: Send + 'static>(
+        &self,
+        size_bytes: usize,
+        work: impl FnOnce(&Served) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if size_bytes <= PARSED_INLINE_BYTES {
+            return work(&self.served);
+        }
+        let served = Arc::clone(&self.served);
+        let done = tokio::task::spawn_blocking(move || work(&served)).await;
+        done.map_err(|_| Error::Worker)?
+    }
+
+    /// Sends one Arrow record to infer and waits for what it answers.
+    ///
+    /// # Errors
+    /// No reply in time, a reply that cannot be read, or a failure of infer.
+    pub(crate) async fn ask(&mut self, payload: Vec<u8>) -> Result<Answer, Error> {
+        self.held.set(payload.len())?;
+        let question = Question {
+            id: self.id,
+            topic: self.front.topics.requests(&self.served.model).into(),
+            version: self.version,
+            payload,
+            trace: std::mem::take(&mut self.trace).continued(&self.span),
+            deadline: self.clock.deadline,
+            deadline_unix_ms: self.clock.deadline_unix_ms,
+        };
+        let asked = self.front.line.ask(question);
+        let reply = asked.instrument(self.span.clone()).await?;
+        self.held.set(reply.size_bytes())?;
+        self.answer_of(reply)
+    }
+
+    /// Takes a reply record apart.
+    fn answer_of(&self, reply: ReplyRecord) -> Result<Answer, Error> {
+        let headers = ResultHeaders::parse(reply.headers.iter()).map_err(BadReply::Headers)?;
+        if headers.status != Status::Ok {
+            let status = headers.status;
+            let sentence = headers
+                .error
+                .unwrap_or_else(|| format!("infer answered {status}"));
+            return Err(Error::Failed { status, sentence });
+        }
+        let value = reply.value.ok_or(BadReply::NoValue)?;
+        let outputs = Record::decode(value, &self.front.limits.reply).map_err(BadReply::Record)?;
+        Ok(Answer {
+            outputs,
+            model: self.served.model.clone(),
+            version: headers.version.unwrap_or(self.served.version),
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! What every protocol shares: begin a request, read it, ask infer, hand the answer back.
+//!
+//! A protocol does `begin → read the body → parse with the signature → ask →
+//! write`; everything between those steps, its order and its limits stand here
+//! once. Nothing in this folder knows HTTP, gRPC or JSON.
+
+pub(crate) mod admission;
+pub(crate) mod catalog;
+pub(crate) mod clock;
+pub(crate) mod error;
+pub(crate) mod exchange;
+pub(crate) mod follow;
+pub(crate) mod head;
+pub(crate) mod line;
+pub(crate) mod metrics;
+pub(crate) mod pending;
+pub(crate) mod target;
+pub(crate) mod topics;
+pub(crate) mod trace_context;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_kafka::Producer;
+use millrace_wire::Limits;
+use millrace_wire::json::JsonLimits;
+
+use crate::settings::Settings;
+
+use admission::Admission;
+use catalog::Catalog;
+use clock::unix_ms;
+use line::Line;
+use metrics::Metrics;
+use pending::Pending;
+use topics::Topics;
+
+pub(crate) use error::Error;
+pub(crate) use exchange::{Answer, Exchange};
+pub(crate) use head::Head;
+pub(crate) use target::{Target, Wanted};
+
+/// The running ingest as its protocols see it: one per process, cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Front {
+    parts: Arc<Parts>,
+}
+
+/// What a [`Front`] is made of.
+pub(crate) struct Parts {
+    pub(crate) catalog: Catalog,
+    pub(crate) line: Line,
+    pub(crate) pending: Pending,
+    pub(crate) admission: Admission,
+    pub(crate) metrics: Metrics,
+    pub(crate) topics: Topics,
+    pub(crate) limits: RequestLimits,
+    default_model: Option<String>,
+}
+
+/// What bounds one request.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestLimits {
+    /// From the head to the answer, whatever the caller asks for.
+    pub(crate) timeout: Duration,
+    /// The largest body as it is sent.
+    pub(crate) body_bytes: usize,
+    /// The largest body once decompressed; 0 means that none is.
+    pub(crate) decompressed_bytes: usize,
+    /// The longest silence between two pieces of a body.
+    pub(crate) silence: Duration,
+    pub(crate) json: JsonLimits,
+    /// Of the reply record.
+    pub(crate) reply: Limits,
+}
+
+impl Deref for Front {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl Front {
+    pub(crate) fn new(settings: &Settings, metrics: Metrics, producer: Producer) -> Self {
+        let limits = &settings.limits;
+        let pending = Pending::new(metrics.clone());
+        let parts = Parts {
+            catalog: Catalog::default(),
+            line: Line::new(producer, pending.clone()),
+            pending,
+            admission: Admission::new(limits.in_flight_requests, limits.in_flight_bytes),
+            metrics,
+            topics: Topics::new(&settings.topics.prefix),
+            limits: RequestLimits::of(settings),
+            default_model: settings.default_model.clone(),
+        };
+        Self {
+            parts: Arc::new(parts),
+        }
+    }
+
+    /// Lets a request in, before its body is read.
+    ///
+    /// # Errors
+    /// The first that applies: the caller may not, nobody serves the target,
+    /// the caller's deadline has passed already.
+    pub(crate) fn begin(&self, head: Head, target: &Target) -> Result<Exchange, Error> {
+        let served = self
+            .catalog
+            .find(&target.model, &target.wanted, unix_ms())?;
+        Exchange::begin(self.clone(), head, target, served)
+    }
+
+    /// What a request means that names no model: the default one, or the only one.
+    ///
+    /// # Errors
+    /// [`catalog::NotServed`] when there is none or more than one.
+    pub(crate) fn default_target(&self) -> Result<Target, Error> {
+        let model = match &self.default_model {
+            Some(model) => model.clone(),
+            None => self.catalog.only_model(unix_ms())?,
+        };
+        Ok(Target {
+            model,
+            wanted: Wanted::Latest,
+        })
+    }
+}
+
+impl RequestLimits {
+    fn of(settings: &Settings) -> Self {
+        let limits = &settings.limits;
+        Self {
+            timeout: settings.request_timeout,
+            body_bytes: limits.body_bytes,
+            decompressed_bytes: limits.decompressed_bytes,
+            silence: settings.http.read_timeout,
+            json: JsonLimits::default(),
+            reply: Limits {
+                max_record_bytes: limits.record_bytes,
+                ..Limits::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What only HTTP can get wrong: paths, methods and bodies.
+
+use actix_web::HttpRequest;
+use millrace_wire::Status;
+
+use crate::front::Error;
+use crate::front::error::Kind;
+
+use super::body::BodyError;
+
+/// Why a request is none, before any protocol looks at it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpError {
+    #[error("no such path: {path}")]
+    NoSuchPath { path: String },
+    #[error("method {method} is not allowed here, only {allow}")]
+    MethodNotAllowed { method: String, allow: &'static str },
+    #[error(transparent)]
+    Body(#[from] BodyError),
+}
+
+impl HttpError {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchPath { .. } => Kind::new(Status::NotFound, "no_such_path"),
+            Self::MethodNotAllowed { .. } => {
+                Kind::new(Status::Unimplemented, "method").over_http(405)
+            }
+            Self::Body(error) => error.kind(),
+        }
+    }
+
+    /// The methods that are allowed instead.
+    pub(super) fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::MethodNotAllowed { allow, .. } => Some(allow),
+            Self::NoSuchPath { .. } | Self::Body(_) => None,
+        }
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        Self::Http(error.into())
+    }
+}
+
+/// Nothing stands at the request's path.
+pub(crate) fn no_path(request: &HttpRequest) -> Error {
+    let path = shortened_path(request);
+    HttpError::NoSuchPath { path }.into()
+}
+
+/// Something stands there, for other methods.
+pub(crate) fn not_allowed(request: &HttpRequest, allow: &'static str) -> Error {
+    let method = request.method().as_str().chars().take(16).collect();
+    HttpError::MethodNotAllowed { method, allow }.into()
+}
+
+/// As much of the path as a sentence repeats.
+pub(crate) fn shortened_path(request: &HttpRequest) -> String {
+    request.uri().path().chars().take(64).collect()
+}

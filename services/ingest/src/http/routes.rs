@@ -1,0 +1,25 @@
+//! The one table of URLs: which protocol stands where.
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::front::Error;
+use crate::{cluster_serving, tensorflow};
+
+use super::{no_path, not_allowed};
+
+/// Adds all routes but those of the operator.
+pub(super) fn configure(routes: &mut ServiceConfig) {
+    routes
+        .configure(cluster_serving::configure)
+        .configure(tensorflow::configure)
+        .default_service(web::to(no_route));
+}
+
+/// Neither a path of ours nor, with this method, one of the operator's.
+async fn no_route(request: HttpRequest) -> Result<HttpResponse, Error> {
+    match request.path() {
+        "/live" | "/ready" | "/metrics" => Err(not_allowed(&request, "GET")),
+        _ => Err(no_path(&request)),
+    }
+}

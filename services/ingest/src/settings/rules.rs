@@ -1,0 +1,24 @@
+//! Rules that several sections share.
+
+use std::time::Duration;
+
+use millrace_boot::InvalidSetting;
+
+/// Refuses a number that would refuse everything.
+pub(super) fn at_least_one(key: &str, value: usize) -> Result<(), InvalidSetting> {
+    match value {
+        0 => Err(InvalidSetting::new(key, "is 0; it must be at least 1")),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a time that is over at once.
+pub(super) fn not_zero(key: &str, value: Duration) -> Result<(), InvalidSetting> {
+    match value {
+        Duration::ZERO => Err(InvalidSetting::new(
+            key,
+            "is zero; write a time such as 30s",
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,69 @@
+//! One prediction: JSON in, a record to infer, its reply, JSON out.
+
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use millrace_wire::json::{self, Format};
+
+use crate::front::error::BadReply;
+use crate::front::{Error, Front, Head, Target};
+use crate::http::body;
+
+use super::error::TensorflowError;
+
+/// The only signature a model has, in TensorFlow Serving's words.
+const SIGNATURE_NAME: &str = "serving_default";
+
+/// A request that has been understood: what infer gets, how the answer is written.
+struct Understood {
+    format: Format,
+    payload: Vec<u8>,
+}
+
+/// Answers one request for a prediction.
+///
+/// # Errors
+/// Everything that [`Error`] lists.
+pub(crate) async fn predict(
+    request: &HttpRequest,
+    payload: Payload,
+    target: Target,
+    front: &Front,
+) -> Result<HttpResponse, Error> {
+    let head = Head::of_http(request, front)?;
+    let mut exchange = front.begin(head, &target)?;
+    let body = body::read(request, payload, &body::JSON, &mut exchange).await?;
+    let size_bytes = body.len();
+    let limits = front.limits.json.clone();
+    let understand = exchange.parse(size_bytes, move |served| {
+        let request = json::parse_predict(&body, &served.signature, &limits)?;
+        check_signature_name(request.signature_name.as_deref())?;
+        let payload = millrace_wire::encode_tensors(&request.tensors).map_err(Error::Encode)?;
+        Ok(Understood {
+            format: request.format,
+            payload,
+        })
+    });
+    let Understood { format, payload } = understand.await?;
+    let answer = exchange.ask(payload).await?;
+    let mut json = Vec::new();
+    json::write_predictions(format, &answer.outputs, &mut json).map_err(BadReply::Outputs)?;
+    Ok(answered(json, front))
+}
+
+/// There is one signature, and a request that names one must mean it.
+fn check_signature_name(given: Option<&str>) -> Result<(), TensorflowError> {
+    match given {
+        None | Some(SIGNATURE_NAME) => Ok(()),
+        Some(given) => Err(TensorflowError::SignatureName {
+            given: given.chars().take(32).collect(),
+        }),
+    }
+}
+
+fn answered(json: Vec<u8>, front: &Front) -> HttpResponse {
+    let size = u64::try_from(json.len()).unwrap_or(u64::MAX);
+    front.metrics.answer_bytes.inc_by(size);
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(json)
+}
