@@ -27,11 +27,16 @@ impl<I: Intake> Member<I> {
         self.joined = true;
         self.metrics.count_rebalance("assigned");
         info!(group = %self.settings.group, partitions = ?names(&gained), "partitions assigned");
+        if self.stop_at.is_some() {
+            // librdkafka waits for the assignment before it lets us leave the
+            // group. The intake is not asked: what it has not claimed it could
+            // not finish. Without a ledger, records are passed over.
+            return self.begin_fetching(list);
+        }
         let starts = match self.starts(&gained) {
             Ok(starts) => starts,
             Err(error) => {
-                // librdkafka waits for the assignment before it lets us leave
-                // the group; without a ledger, its records are passed over.
+                // As above: the failure ends this member.
                 self.begin_fetching(list)?;
                 return Err(error);
             }
@@ -56,9 +61,8 @@ impl<I: Intake> Member<I> {
         &mut self,
         gained: &[TopicPartition],
     ) -> Result<Vec<(TopicPartition, Offset)>, Error> {
-        if gained.is_empty() || self.stop_at.is_some() {
-            let stored = |partition: &TopicPartition| (partition.clone(), Offset::Stored);
-            return Ok(gained.iter().map(stored).collect());
+        if gained.is_empty() {
+            return Ok(Vec::new());
         }
         let starts = self.intake.assigned(gained).map_err(Error::Intake)?;
         if starts.len() != gained.len() {
@@ -86,7 +90,9 @@ impl<I: Intake> Member<I> {
     /// Partitions are to be given up. If another member owns them already,
     /// nothing that we do about them counts any more.
     pub(crate) fn begin_revocation(&mut self, list: TopicPartitionList) {
-        let given_up = partitions::from_list(&list);
+        // Those that came too late to be claimed have nothing to finish.
+        let mut given_up = partitions::from_list(&list);
+        given_up.retain(|it| self.partitions.find(&it.topic, it.partition).is_some());
         let lost = self.consumer.assignment_lost();
         let kind = if lost { "lost" } else { "revoked" };
         self.metrics.count_rebalance(kind);

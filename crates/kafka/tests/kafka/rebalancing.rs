@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use millrace_kafka::State;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
 use crate::support::{
-    Collector, PATIENCE, Seen, Tickets, admin, cluster_with, eventually, fill, group_settings,
-    new_topic, random_name,
+    Collector, PATIENCE, Seen, Tickets, admin, cluster, cluster_with, eventually, fill,
+    group_settings, new_topic, random_name,
 };
 
 /// How often each record of each partition was read.
@@ -185,4 +189,42 @@ fn a_partition_that_comes_back_flows_again() {
     fill(&topic, 2, 10);
     eventually("40 records read", || seen.count() == 40);
     first.stop(PATIENCE).unwrap();
+}
+
+#[test]
+fn partitions_that_arrive_during_a_stop_are_not_read() {
+    let topic = new_topic(4);
+    let group = random_name("group");
+    let settings = group_settings(&group, &topic);
+    let (first, seen) = Collector::start(settings.clone(), Tickets::Hold);
+    let (second, also_seen) = Collector::start(settings.clone(), Tickets::Finish);
+    eventually("two partitions each", || {
+        seen.owned() == 2 && also_seen.owned() == 2
+    });
+    let taken = seen.assigned.lock().unwrap().clone();
+    let busy = seen.busy.lock().unwrap();
+    second.stop(PATIENCE).unwrap();
+    // The new assignment is on its way to the first member, which does not look.
+    eventually("all partitions are the first member's", || {
+        settled_with_one_member(&group)
+    });
+    fill(&topic, 4, 10);
+    let state = first.state();
+    drop(first); // Asks it to stop, before it looks again.
+    drop(busy);
+    eventually("the first member has ended", || {
+        matches!(*state.borrow(), State::Stopped)
+    });
+    assert_eq!(*seen.assigned.lock().unwrap(), taken);
+    assert_eq!(seen.revoked.lock().unwrap().len(), taken.len());
+}
+
+fn settled_with_one_member(group: &str) -> bool {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &cluster().brokers)
+        .create()
+        .unwrap();
+    let groups = consumer.fetch_group_list(Some(group), PATIENCE).unwrap();
+    let group = &groups.groups()[0];
+    group.state() == "Stable" && group.members().len() == 1
 }

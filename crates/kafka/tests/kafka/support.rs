@@ -139,6 +139,8 @@ pub(crate) struct Seen {
     pub(crate) revoking: Mutex<Vec<TopicPartition>>,
     pub(crate) revoked: Mutex<Vec<TopicPartition>>,
     pub(crate) ticks: AtomicUsize,
+    /// While the test holds it, the polling thread stands still in its tick.
+    pub(crate) busy: Mutex<()>,
     pub(crate) longest_silence: Mutex<Duration>,
 }
 
@@ -217,6 +219,9 @@ impl Intake for Collector {
 
     fn record(&mut self, record: Record, ticket: Ticket) {
         assert_eq!(ticket.partition().partition, record.partition);
+        let assigned = self.seen.assigned.lock().unwrap();
+        assert!(assigned.contains(ticket.partition()), "never assigned");
+        drop(assigned);
         self.seen.sequences.lock().unwrap().push(ticket.sequence());
         let offset = record.offset;
         self.seen.records.lock().unwrap().push(record);
@@ -246,6 +251,7 @@ impl Intake for Collector {
     }
 
     fn tick(&mut self) {
+        drop(self.seen.busy.lock().unwrap());
         self.seen.ticks.fetch_add(1, Ordering::SeqCst);
         let mut longest = self.seen.longest_silence.lock().unwrap();
         *longest = longest.max(self.last_tick.elapsed());
