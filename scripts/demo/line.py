@@ -102,10 +102,10 @@ class Line:
     def _sink_settings(self) -> str:
         # Files are closed after two seconds so that there is something to see at once.
         return (
-            f'[[pipelines]]\nname = "table"\nmodels = ["digits"]\nwriter = "sqlite"\n'
-            f'path = "{self.database}"\n'
-            f'[[pipelines]]\nname = "files"\nmodels = ["digits"]\nwriter = "parquet"\n'
-            f'path = "{self.parquet}"\nroll = {{ age = "2s" }}'
+            f'[[pipelines]]\nname = "table"\nmodels = ["digits"]\n'
+            f'destination = {{ type = "sqlite", path = "{self.database}" }}\n'
+            f'[[pipelines]]\nname = "files"\nmodels = ["digits"]\n'
+            f'destination = {{ type = "files", url = "{self.parquet}" }}\nroll = {{ age = "2s" }}'
         )
 
     def _start(self, name: str, listener: str, settings: str, port: int) -> None:

@@ -1,12 +1,15 @@
 //! Records of one partition that become durable together.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use millrace_kafka::TopicPartition;
 
-use crate::outputs::OutputColumns;
-use crate::row::ResultRecord;
+use crate::projection::{Layout, Projection, fixed};
+use crate::row::{Rejected, Rejection, ResultRecord};
 
 /// When a batch is full or old enough to be written.
 #[derive(Debug, Clone, Copy)]
@@ -14,39 +17,40 @@ pub(crate) struct Roll {
     pub(crate) rows: usize,
     pub(crate) size_bytes: usize,
     pub(crate) age: Duration,
-    pub(crate) schemas: Schemas,
 }
 
-/// Whether records with differing outputs can stand in one batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Schemas {
-    /// One file has one schema.
-    One,
-    /// Every row brings its own.
-    Any,
-}
-
-/// Consecutive records of one partition; covers every offset from the end of the batch before it.
-pub(crate) struct Batch {
+/// A batch in the making; covers every offset from the end of the batch before it.
+pub(crate) struct OpenBatch {
     partition: TopicPartition,
     offsets: Range<i64>,
     records: Vec<ResultRecord>,
-    columns: Option<OutputColumns>,
+    layout: Option<Arc<Layout>>,
     rows: usize,
     size_bytes: usize,
+    weight_bytes: usize,
     first_push: Option<Instant>,
 }
 
-impl Batch {
+/// What a writer makes durable: consecutive records of one partition, and their rows.
+pub(crate) struct Batch {
+    partition: TopicPartition,
+    offsets: Range<i64>,
+    /// Those that become rows; dead-lettered ones are covered, but not among them.
+    records: Vec<ResultRecord>,
+    rows: RecordBatch,
+}
+
+impl OpenBatch {
     /// An empty batch that begins at the first offset not yet in the store.
     pub(crate) fn new(partition: TopicPartition, first_offset: i64) -> Self {
         Self {
             partition,
             offsets: first_offset..first_offset,
             records: Vec::new(),
-            columns: None,
+            layout: None,
             rows: 0,
             size_bytes: 0,
+            weight_bytes: 0,
             first_push: None,
         }
     }
@@ -60,40 +64,28 @@ impl Batch {
         self.offsets.clone()
     }
 
-    /// The records that become rows; dead-lettered ones are not among them.
-    pub(crate) fn records(&self) -> &[ResultRecord] {
-        &self.records
-    }
-
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Bytes of the records as they came from Kafka.
     pub(crate) fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// The schema of the outputs: that of the first record that has outputs.
-    pub(crate) fn columns(&self) -> Option<&OutputColumns> {
-        self.columns.as_ref()
-    }
-
-    /// Whether the record may join. A failed record has no outputs and joins any batch.
-    pub(crate) fn admits(&self, record: &ResultRecord, roll: &Roll) -> bool {
-        let (Some(own), Some(other)) = (self.columns(), record.columns()) else {
-            return true;
-        };
-        roll.schemas == Schemas::Any || own == other
+    /// Whether the record may join: a batch has one schema. A failed record has no outputs and
+    /// joins any batch.
+    pub(crate) fn admits(&self, record: &ResultRecord) -> bool {
+        match (&self.layout, record.layout()) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own == other,
+            _ => true,
+        }
     }
 
     /// Adds a record and with it every offset up to its own.
     pub(crate) fn push(&mut self, record: ResultRecord) {
         self.rows += record.rows();
-        if self.columns.is_none() {
-            self.columns = record.columns().cloned();
+        self.weight_bytes += record.weight_bytes();
+        if self.layout.is_none() {
+            self.layout = record.layout().cloned();
         }
-        self.cover(record.offset, record.size_bytes());
+        self.cover(record.offset(), record.size_bytes());
         self.records.push(record);
     }
 
@@ -111,7 +103,8 @@ impl Batch {
 
     /// Whether the batch should be written, however old it is.
     pub(crate) fn is_full(&self, roll: &Roll) -> bool {
-        self.rows >= roll.rows || self.size_bytes >= roll.size_bytes
+        let size_bytes = self.size_bytes.max(self.weight_bytes);
+        self.rows >= roll.rows || size_bytes >= roll.size_bytes
     }
 
     /// Whether the batch should be written now.
@@ -119,30 +112,100 @@ impl Batch {
         let old = |since: Instant| since.elapsed() >= roll.age;
         self.is_full(roll) || self.first_push.is_some_and(old)
     }
+
+    /// The records as rows.
+    pub(crate) fn close(self, projection: &Projection) -> Result<Batch, ArrowError> {
+        let rows = projection.rows(self.layout.as_deref(), &self.records)?;
+        Ok(Batch {
+            partition: self.partition,
+            offsets: self.offsets,
+            records: self.records,
+            rows,
+        })
+    }
+}
+
+impl Batch {
+    pub(crate) fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// All offsets that the batch covers, with those that carry no row.
+    pub(crate) fn offsets(&self) -> Range<i64> {
+        self.offsets.clone()
+    }
+
+    /// Records that become rows.
+    pub(crate) fn records(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The fixed columns, then the outputs; nothing but the fixed columns if no request succeeded.
+    pub(crate) fn rows(&self) -> &RecordBatch {
+        &self.rows
+    }
+
+    /// Two batches of half as many records each, which together cover the same offsets.
+    /// A single record comes back as the error.
+    pub(crate) fn halves(mut self) -> Result<(Self, Self), Self> {
+        if self.records.len() < 2 {
+            return Err(self);
+        }
+        let later = self.records.split_off(self.records.len() / 2);
+        let middle = later[0].offset();
+        let rows = fixed::offsets(&self.rows).partition_point(|&offset| offset < middle);
+        let rest = self.rows.slice(rows, self.rows.num_rows() - rows);
+        let second = Self {
+            partition: self.partition.clone(),
+            offsets: middle..self.offsets.end,
+            records: later,
+            rows: rest,
+        };
+        let first = Self {
+            offsets: self.offsets.start..middle,
+            rows: self.rows.slice(0, rows),
+            ..self
+        };
+        Ok((first, second))
+    }
+
+    /// The same offsets without rows, and the records that would have had them.
+    pub(crate) fn refuse(self, sentence: &str) -> (Self, Vec<Rejected>) {
+        let refused = |record: ResultRecord| {
+            let sentence = sentence.to_owned();
+            *record.reject(Rejection::Refused { sentence })
+        };
+        let rejected = self.records.into_iter().map(refused).collect();
+        let empty = Self {
+            rows: self.rows.slice(0, 0),
+            records: Vec::new(),
+            ..self
+        };
+        (empty, rejected)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{partition, record_of_failure, record_with};
+    use crate::testing::{partition, record_of_failure, record_with, record_with_texts};
 
     const ROLL: Roll = Roll {
         rows: 3,
         size_bytes: 100_000,
         age: Duration::from_secs(3_600),
-        schemas: Schemas::One,
     };
 
     #[test]
     fn covers_the_gap_before_its_first_record() {
-        let mut batch = Batch::new(partition("t", 0), 10);
+        let mut batch = OpenBatch::new(partition("t", 0), 10);
         batch.push(record_with(14, &[1.0]));
         assert_eq!(batch.offsets(), 10..15);
     }
 
     #[test]
     fn is_due_by_rows_bytes_or_age() {
-        let mut batch = Batch::new(partition("t", 0), 0);
+        let mut batch = OpenBatch::new(partition("t", 0), 0);
         let at_once = Roll {
             age: Duration::ZERO,
             ..ROLL
@@ -158,26 +221,42 @@ mod tests {
 
     #[test]
     fn dead_lettered_record_is_covered_without_a_row() {
-        let mut batch = Batch::new(partition("t", 0), 0);
+        let mut batch = OpenBatch::new(partition("t", 0), 0);
         batch.cover(0, ROLL.size_bytes);
-        assert_eq!((batch.rows(), batch.offsets()), (0, 0..1));
         assert!(batch.is_due(&ROLL), "its bytes count");
+        let batch = batch.close(&Projection::default()).unwrap();
+        assert_eq!((batch.rows().num_rows(), batch.offsets()), (0, 0..1));
     }
 
     #[test]
-    fn other_outputs_need_another_batch_where_a_file_has_one_schema() {
-        let mut batch = Batch::new(partition("t", 0), 0);
+    fn other_outputs_need_another_batch() {
+        let mut batch = OpenBatch::new(partition("t", 0), 0);
         batch.push(record_of_failure(0));
         let floats = record_with(1, &[1.0]);
-        assert!(batch.admits(&floats, &ROLL), "failures have no schema");
+        assert!(batch.admits(&floats), "failures have no schema");
         batch.push(floats);
-        let texts = crate::testing::record_with_texts(2, &["a"]);
-        assert!(!batch.admits(&texts, &ROLL));
-        assert!(batch.admits(&record_of_failure(2), &ROLL));
-        let any = Roll {
-            schemas: Schemas::Any,
-            ..ROLL
+        assert!(batch.admits(&record_with(2, &[2.0])));
+        assert!(!batch.admits(&record_with_texts(2, &["a"])));
+        assert!(batch.admits(&record_of_failure(2)));
+    }
+
+    #[test]
+    fn halves_cover_the_same_offsets_and_rows() {
+        let projection = Projection::default();
+        let mut batch = OpenBatch::new(partition("t", 0), 3);
+        for (offset, values) in [(5, &[1.0, 2.0][..]), (7, &[3.0]), (9, &[4.0, 5.0])] {
+            batch.push(record_with(offset, values));
+        }
+        batch.cover(12, 1);
+        let batch = batch.close(&projection).unwrap();
+        let Ok((first, second)) = batch.halves() else {
+            panic!("three records can be halved");
         };
-        assert!(batch.admits(&texts, &any));
+        assert_eq!((first.offsets(), second.offsets()), (3..7, 7..13));
+        assert_eq!((first.rows().num_rows(), second.rows().num_rows()), (2, 3));
+        let (empty, rejected) = first.refuse("no room");
+        assert_eq!((empty.offsets(), empty.rows().num_rows()), (3..7, 0));
+        assert_eq!(rejected[0].record.offset, 5);
+        assert!(rejected[0].record.value.is_some(), "the original bytes");
     }
 }

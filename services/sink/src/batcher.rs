@@ -9,10 +9,10 @@ use millrace_kafka::{Record, Ticket, TopicPartition};
 use tracing::{info, warn};
 
 use crate::claimed::Claimed;
-use crate::equipment::{Equipment, Unsettled};
+use crate::destinations::WriteError;
+use crate::equipment::{Equipment, Settling, Unsettled};
 use crate::letters::Letter;
 use crate::row::ResultRecord;
-use crate::writer::WriteError;
 
 /// How often ages are looked at.
 const SWEEP: Duration = Duration::from_millis(50);
@@ -119,9 +119,9 @@ impl Batcher {
             return Ok(());
         }
         let size_bytes = record.size_bytes();
-        match ResultRecord::parse(record, &mut self.with.decoder) {
+        match self.with.parse(record) {
             Ok(row) => {
-                if !claimed.batch.admits(&row, &self.with.roll) {
+                if !claimed.batch.admits(&row) {
                     self.write(&partition)?;
                 }
                 self.push(&partition, row, ticket);
@@ -207,13 +207,27 @@ impl Batcher {
             return Ok(());
         }
         self.forget_pending(&claimed);
-        let next = match self.with.settle(&mut claimed) {
-            Ok(()) => claimed.done(),
+        let records = claimed.pending_records();
+        let (batch, letters) = claimed.take_batch();
+        let settling = Settling {
+            batch,
+            letters,
+            still_ours: &|| claimed.is_current(),
+        };
+        let next = match self.with.settle(settling) {
+            Ok(()) => {
+                self.with.metrics.records.inc_by(records as u64);
+                claimed.done()
+            }
             Err(Unsettled::Fenced) => {
                 warn!(%partition, "partition taken over by another sink; its open batch is void");
                 claimed.void()
             }
             Err(Unsettled::Failed(error)) => return Err(error),
+            Err(Unsettled::Rejected(sentence)) => {
+                let error = anyhow::Error::new(WriteError::Rejected { sentence });
+                return Err(error.context(format!("cannot move the progress of {partition}")));
+            }
         };
         self.partitions.insert(partition.clone(), next);
         Ok(())

@@ -5,13 +5,13 @@ use std::time::Instant;
 use millrace_kafka::{Record, Ticket, TopicPartition};
 use tracing::warn;
 
-use crate::batch::Batch;
+use crate::batch::OpenBatch;
 use crate::letters::Letter;
 use crate::metrics::PipelineMetrics;
 use crate::row::ResultRecord;
 
 pub(crate) struct Claimed {
-    pub(crate) batch: Batch,
+    pub(crate) batch: OpenBatch,
     /// Dead letters that the batch covers; delivered before it is written.
     pub(crate) letters: Vec<Letter>,
     /// Of all records that the batch covers.
@@ -26,7 +26,7 @@ pub(crate) struct Claimed {
 impl Claimed {
     pub(crate) fn new(partition: TopicPartition, next_offset: i64) -> Self {
         Self {
-            batch: Batch::new(partition, next_offset),
+            batch: OpenBatch::new(partition, next_offset),
             letters: Vec::new(),
             tickets: Vec::new(),
             oldest_unix_ms: None,
@@ -37,7 +37,7 @@ impl Claimed {
     }
 
     pub(crate) fn push(&mut self, row: ResultRecord, ticket: Ticket) {
-        self.oldest_unix_ms = self.oldest_unix_ms.or(row.recorded_at_unix_ms);
+        self.oldest_unix_ms = self.oldest_unix_ms.or(row.recorded_at_unix_ms());
         self.batch.push(row);
         self.tickets.push(ticket);
     }
@@ -102,7 +102,14 @@ impl Claimed {
         true
     }
 
-    /// The batch is durable: ends the tickets and goes on after it.
+    /// What is to be written; from here on the open batch is the empty one after it.
+    pub(crate) fn take_batch(&mut self) -> (OpenBatch, Vec<Letter>) {
+        let next = OpenBatch::new(self.batch.partition().clone(), self.batch.offsets().end);
+        let batch = std::mem::replace(&mut self.batch, next);
+        (batch, std::mem::take(&mut self.letters))
+    }
+
+    /// What was taken is durable: ends the tickets and goes on after it.
     pub(crate) fn done(self) -> Self {
         let next_offset = self.batch.offsets().end;
         let partition = self.batch.partition().clone();
@@ -116,7 +123,7 @@ impl Claimed {
         }
     }
 
-    /// The batch can never be written: holds its tickets, unfinished, until the partition is released.
+    /// What was taken can never be written: holds its tickets, unfinished, until the partition is released.
     pub(crate) fn void(self) -> Self {
         let next_offset = self.batch.offsets().end;
         Self {

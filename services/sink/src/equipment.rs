@@ -6,15 +6,16 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millrace_boot::Gate;
-use millrace_kafka::TopicPartition;
+use millrace_kafka::{Record, TopicPartition};
 use millrace_wire::Decoder;
 use tracing::{info, warn};
 
-use crate::batch::Roll;
-use crate::claimed::Claimed;
-use crate::letters::Letters;
+use crate::batch::{Batch, OpenBatch, Roll};
+use crate::destinations::{WriteError, Writer, Written};
+use crate::letters::{Letter, Letters};
 use crate::metrics::PipelineMetrics;
-use crate::writer::{WriteError, Writer};
+use crate::projection::Projection;
+use crate::row::{Rejected, ResultRecord};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -26,6 +27,7 @@ pub(crate) struct Equipment {
     pub(crate) writer: Box<dyn Writer>,
     pub(crate) letters: Letters,
     pub(crate) decoder: Decoder,
+    pub(crate) projection: Projection,
     pub(crate) roll: Roll,
     /// Batches are written early when together they hold more than this.
     pub(crate) high_bytes: usize,
@@ -37,6 +39,15 @@ pub(crate) struct Equipment {
     pub(crate) hurry: Arc<AtomicBool>,
 }
 
+/// A batch on its way into the destination.
+pub(crate) struct Settling<'a> {
+    pub(crate) batch: OpenBatch,
+    /// Of records that the batch covers; delivered before it is written.
+    pub(crate) letters: Vec<Letter>,
+    /// Whether its partition still seems to be this process's.
+    pub(crate) still_ours: &'a dyn Fn() -> bool,
+}
+
 /// Why a batch is not durable and will not be.
 #[derive(Debug)]
 pub(crate) enum Unsettled {
@@ -44,46 +55,91 @@ pub(crate) enum Unsettled {
     Fenced,
     /// The destination cannot be written; the process must stop.
     Failed(anyhow::Error),
+    /// The destination will never take something of it, and says why.
+    Rejected(String),
 }
 
 impl Equipment {
     /// Takes a partition over in the destination; answers the next offset wanted.
     pub(crate) fn claim(&mut self, partition: &TopicPartition) -> anyhow::Result<i64> {
-        let claimed = self.insist(|| true, |with| with.writer.claim(partition));
+        let claimed = self.insist(&|| true, |with| with.writer.claim(partition));
         claimed.map_err(|unsettled| match unsettled {
             Unsettled::Fenced => WriteError::Fenced(partition.clone()).into(),
             Unsettled::Failed(error) => error,
+            Unsettled::Rejected(sentence) => WriteError::Rejected { sentence }.into(),
         })
     }
 
+    /// Reads a record as rows.
+    pub(crate) fn parse(&mut self, record: Record) -> Result<ResultRecord, Box<Rejected>> {
+        ResultRecord::parse(record, &mut self.decoder, &mut self.projection)
+    }
+
     /// Delivers the dead letters of a batch and makes it durable.
-    pub(crate) fn settle(&mut self, claimed: &mut Claimed) -> Result<(), Unsettled> {
+    pub(crate) fn settle(&mut self, settling: Settling<'_>) -> Result<(), Unsettled> {
         let begun = Instant::now();
-        let mut letters = std::mem::take(&mut claimed.letters);
-        let written = self.insist(
-            || claimed.is_current(),
-            |with| {
-                with.letters
-                    .deliver(&mut letters)
-                    .map_err(WriteError::Transient)?;
-                with.writer.write(&claimed.batch)
-            },
-        );
-        let written = written.inspect_err(|unsettled| {
-            if matches!(unsettled, Unsettled::Fenced) {
-                self.metrics.fenced.inc();
+        let (batch, mut letters) = (settling.batch, settling.letters);
+        let still_ours = settling.still_ours;
+        let batch = batch.close(&self.projection);
+        let batch = batch.map_err(|error| Unsettled::Failed(error.into()))?;
+        let rows = batch.rows().num_rows();
+        self.deliver(&mut letters, still_ours)
+            .and_then(|()| self.write(batch, still_ours))
+            .inspect_err(|unsettled| {
+                if matches!(unsettled, Unsettled::Fenced) {
+                    self.metrics.fenced.inc();
+                }
+            })?;
+        let elapsed = begun.elapsed();
+        self.metrics.commit_seconds.observe(elapsed.as_secs_f64());
+        self.metrics.rows.inc_by(rows as u64);
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        letters: &mut Vec<Letter>,
+        still_ours: &dyn Fn() -> bool,
+    ) -> Result<(), Unsettled> {
+        self.insist(still_ours, |with| {
+            with.letters.deliver(letters).map_err(WriteError::Transient)
+        })
+    }
+
+    /// Writes a batch. If the destination refuses something in it, halves are tried until what
+    /// it refuses stands alone and becomes a dead letter; the others are written.
+    fn write(&mut self, batch: Batch, still_ours: &dyn Fn() -> bool) -> Result<(), Unsettled> {
+        let sentence = match self.insist(still_ours, |with| with.writer.write(&batch)) {
+            Ok(written) => {
+                self.count(&written);
+                return Ok(());
             }
-        })?;
-        self.metrics
-            .commit_seconds
-            .observe(begun.elapsed().as_secs_f64());
-        self.metrics.rows.inc_by(claimed.batch.rows() as u64);
-        self.metrics
-            .records
-            .inc_by(claimed.pending_records() as u64);
+            Err(Unsettled::Rejected(sentence)) if batch.records() > 0 => sentence,
+            Err(unsettled) => return Err(unsettled),
+        };
+        let single = match batch.halves() {
+            Ok((first, second)) => {
+                self.write(first, still_ours)?;
+                return self.write(second, still_ours);
+            }
+            Err(single) => single,
+        };
+        let (empty, rejected) = single.refuse(&sentence);
+        let partition = empty.partition();
+        let mut letters = Vec::with_capacity(rejected.len());
+        for rejected in rejected {
+            let (offset, reason) = (rejected.record.offset, &rejected.reason);
+            warn!(%partition, offset, %reason, "result rejected");
+            self.metrics.dead_letter(reason.label());
+            letters.push(Letter::new(rejected));
+        }
+        self.deliver(&mut letters, still_ours)?;
+        self.write(empty, still_ours)
+    }
+
+    fn count(&self, written: &Written) {
         self.metrics.files.inc_by(written.files);
         self.metrics.stored_bytes.inc_by(written.size_bytes);
-        Ok(())
     }
 
     /// Whether nobody waits for what is still open.
@@ -108,7 +164,7 @@ impl Equipment {
     /// Repeats `attempt` while its error may pass, with growing pauses, and not ready meanwhile.
     fn insist<T>(
         &mut self,
-        still_ours: impl Fn() -> bool,
+        still_ours: &dyn Fn() -> bool,
         mut attempt: impl FnMut(&mut Self) -> Result<T, WriteError>,
     ) -> Result<T, Unsettled> {
         let begun = Instant::now();
@@ -125,6 +181,9 @@ impl Equipment {
                 Err(WriteError::Transient(error)) => error,
                 Err(WriteError::Fenced(_)) => return Err(Unsettled::Fenced),
                 Err(WriteError::Fatal(error)) => return Err(Unsettled::Failed(error)),
+                Err(WriteError::Rejected { sentence }) => {
+                    return Err(Unsettled::Rejected(sentence));
+                }
             };
             self.metrics.commit_failures.inc();
             if begun.elapsed() >= self.max_outage || self.is_in_a_hurry() {

@@ -9,19 +9,20 @@ mod app;
 mod batch;
 mod batcher;
 mod claimed;
+mod destinations;
 mod equipment;
-mod identity;
 mod letters;
 mod metrics;
-mod outputs;
-mod parquet;
 mod pipeline;
+mod projection;
 mod row;
 mod settings;
-mod sqlite;
 #[cfg(test)]
 mod testing;
-mod writer;
 
 pub use app::App;
-pub use settings::{PipelineSettings, RollSettings, Settings, Topics, WriterKind};
+pub use destinations::{Destination, FileFormat, FilesSettings, SqliteSettings};
+pub use settings::{
+    ColumnSettings, PipelineSettings, Renamed, RollSettings, Settings, TensorForm, TopForm,
+    TopSettings, Topics,
+};

@@ -17,13 +17,12 @@ use millrace_wire::{Decoder, Limits};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::batcher::{Batcher, Command};
+use crate::destinations;
 use crate::equipment::Equipment;
 use crate::letters::Letters;
 use crate::metrics::Metrics;
-use crate::parquet::ParquetWriter;
-use crate::settings::{PipelineSettings, Settings, WriterKind};
-use crate::sqlite::SqliteWriter;
-use crate::writer::Writer;
+use crate::projection::Projection;
+use crate::settings::{PipelineSettings, Settings};
 
 /// Room in the channel beside the records: claims, flushes, releases.
 const ROOM_FOR_CONTROL: usize = 1024;
@@ -120,12 +119,9 @@ fn equipment(
     shared: &Shared<'_>,
     hurry: Arc<AtomicBool>,
 ) -> anyhow::Result<Equipment> {
-    let writer: Box<dyn Writer> = match settings.writer {
-        WriterKind::Parquet => Box::new(ParquetWriter::open(&settings.path)?),
-        WriterKind::Sqlite => Box::new(SqliteWriter::open(&settings.path, &settings.name)?),
-    };
     Ok(Equipment {
-        writer,
+        writer: destinations::open(&settings.destination, &settings.name)?,
+        projection: Projection::new(&settings.columns, settings.tensors, settings.top.as_ref()),
         letters: shared.letters.clone(),
         decoder: Decoder::new(Limits::default()),
         roll: settings.roll(),

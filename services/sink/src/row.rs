@@ -4,26 +4,28 @@ use std::sync::Arc;
 
 use millrace_kafka::Record;
 use millrace_wire::headers::{HeaderError, ResultHeaders};
-use millrace_wire::{DecodeErrorKind, Decoder, Status, TensorBuilder, TensorError};
+use millrace_wire::{DecodeErrorKind, Decoder, Status};
 
-use crate::outputs::{OutputColumns, Outputs, OutputsError, Run};
+use crate::projection::{Layout, Projection, ProjectionError};
+
+/// Rows of one record may take this much as arrays. A few bytes can stand for many empty lists,
+/// or for one long id on every row; more than this is not a result but an attack.
+const MOST_BYTES: usize = 256 << 20;
 
 /// One result: a row per instance, or a single row without outputs if the request failed.
 pub(crate) struct ResultRecord {
-    pub(crate) topic: Arc<str>,
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) recorded_at_unix_ms: Option<i64>,
-    pub(crate) key: Option<Vec<u8>>,
-    pub(crate) id: String,
-    pub(crate) model: String,
-    pub(crate) version: Option<i64>,
-    pub(crate) status: Status,
-    pub(crate) error: Option<String>,
-    /// Coordinates of the request: `topic/partition/offset`.
-    pub(crate) request: String,
+    /// As it came, but for a value that moved to `outputs`.
+    record: Record,
+    pub(crate) headers: ResultHeaders,
     outputs: Option<Outputs>,
     size_bytes: usize,
+    weight_bytes: usize,
+}
+
+/// The value of a request that succeeded, and the columns that it becomes.
+struct Outputs {
+    value: millrace_wire::Record,
+    layout: Arc<Layout>,
 }
 
 /// A record that no destination could take, whole, and why.
@@ -48,9 +50,14 @@ pub(crate) enum Rejection {
         message: String,
     },
     #[error(transparent)]
-    Tensor(#[from] TensorError),
-    #[error(transparent)]
-    Outputs(#[from] OutputsError),
+    Projection(#[from] ProjectionError),
+    #[error(
+        "its rows would take {weight_bytes} bytes in memory, and {MOST_BYTES} are the most of a record"
+    )]
+    TooHeavy { weight_bytes: usize },
+    /// The destination's own words.
+    #[error("the destination refuses it: {sentence}")]
+    Refused { sentence: String },
 }
 
 impl Rejection {
@@ -65,57 +72,85 @@ impl Rejection {
                 DecodeErrorKind::Unsupported => "unsupported",
                 DecodeErrorKind::TooLarge => "too_large",
             },
-            Self::Tensor(_) | Self::Outputs(_) => "outputs",
+            Self::Projection(_) => "outputs",
+            Self::TooHeavy { .. } => "too_large",
+            Self::Refused { .. } => "refused",
         }
     }
 }
 
 impl ResultRecord {
     /// Reads headers and value; the error gives the record back as it was.
-    pub(crate) fn parse(mut record: Record, decoder: &mut Decoder) -> Result<Self, Box<Rejected>> {
+    pub(crate) fn parse(
+        mut record: Record,
+        decoder: &mut Decoder,
+        projection: &mut Projection,
+    ) -> Result<Self, Box<Rejected>> {
         let size_bytes = record.size_bytes();
         let headers = match ResultHeaders::parse(record.headers.iter()) {
             Ok(headers) => headers,
             Err(error) => return Err(rejected(record, error)),
         };
-        let value = record.value.take();
-        let outputs = match read_value(&headers, value, decoder) {
+        let outputs = match read_value(&headers, &mut record, decoder, projection) {
             Ok(outputs) => outputs,
-            Err((value, reason)) => {
-                record.value = value;
-                return Err(rejected(record, reason));
-            }
+            Err(reason) => return Err(rejected(record, reason)),
         };
-        Ok(Self {
-            topic: record.topic,
-            partition: record.partition,
-            offset: record.offset,
-            recorded_at_unix_ms: record.timestamp_unix_ms,
-            key: record.key,
-            id: headers.id,
-            model: headers.model,
-            version: headers.version,
-            status: headers.status,
-            error: headers.error,
-            request: headers.source.to_string(),
+        let mut parsed = Self {
+            record,
+            headers,
             outputs,
             size_bytes,
-        })
+            weight_bytes: 0,
+        };
+        parsed.weight_bytes = parsed.weigh();
+        if parsed.weight_bytes > MOST_BYTES {
+            let weight_bytes = parsed.weight_bytes;
+            return Err(parsed.reject(Rejection::TooHeavy { weight_bytes }));
+        }
+        Ok(parsed)
+    }
+
+    /// Gives the record back as it came, with the reason why it cannot be written.
+    pub(crate) fn reject(mut self, reason: Rejection) -> Box<Rejected> {
+        if let Some(outputs) = self.outputs {
+            self.record.value = Some(outputs.value.into_payload());
+        }
+        rejected(self.record, reason)
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.record.topic
+    }
+
+    pub(crate) fn partition(&self) -> i32 {
+        self.record.partition
+    }
+
+    pub(crate) fn offset(&self) -> i64 {
+        self.record.offset
+    }
+
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        self.record.key.as_deref()
+    }
+
+    pub(crate) fn recorded_at_unix_ms(&self) -> Option<i64> {
+        self.record.timestamp_unix_ms
     }
 
     /// `None` for a request that failed.
-    pub(crate) fn outputs(&self) -> Option<&Outputs> {
-        self.outputs.as_ref()
+    pub(crate) fn value(&self) -> Option<&millrace_wire::Record> {
+        self.outputs.as_ref().map(|outputs| &outputs.value)
     }
 
-    /// The schema of the outputs; `None` for a request that failed.
-    pub(crate) fn columns(&self) -> Option<&OutputColumns> {
-        self.outputs.as_ref().map(Outputs::columns)
+    /// The columns of the outputs; `None` for a request that failed.
+    pub(crate) fn layout(&self) -> Option<&Arc<Layout>> {
+        self.outputs.as_ref().map(|outputs| &outputs.layout)
     }
 
-    /// Always at least one.
+    /// Instances of the request; always at least one.
     pub(crate) fn rows(&self) -> usize {
-        self.outputs.as_ref().map_or(1, Outputs::rows)
+        self.value().map_or(1, millrace_wire::Record::rows)
     }
 
     /// Bytes of the record as it came from Kafka.
@@ -125,53 +160,61 @@ impl ResultRecord {
 
     /// About what the rows take in memory as arrays.
     pub(crate) fn weight_bytes(&self) -> usize {
-        let empty_lists = self.outputs.as_ref().map_or(0, Outputs::empty_lists);
-        self.size_bytes + empty_lists * size_of::<i32>()
+        self.weight_bytes
+    }
+
+    /// What a row repeats of the headers, on every row, and what the value takes as lists.
+    fn weigh(&self) -> usize {
+        let headers = &self.headers;
+        let repeated = self.topic().len()
+            + self.key().map_or(0, <[u8]>::len)
+            + headers.id.len()
+            + headers.model.len()
+            + headers.error.as_ref().map_or(0, String::len)
+            + headers.source.topic.len();
+        let outputs = self.outputs.as_ref();
+        let lists = outputs.map_or(0, |outputs| outputs.layout.weigh(&outputs.value));
+        repeated
+            .saturating_mul(
+                self.rows() * self.layout().map_or(1, |layout| layout.rows_per_instance()),
+            )
+            .saturating_add(lists)
+            .saturating_add(self.value().map_or(0, |value| value.payload().len()))
     }
 }
 
-type ValueError = (Option<Vec<u8>>, Rejection);
-
+/// Takes the value out of the record; it is back in its place after an error.
 fn read_value(
     headers: &ResultHeaders,
-    value: Option<Vec<u8>>,
+    record: &mut Record,
     decoder: &mut Decoder,
-) -> Result<Option<Outputs>, ValueError> {
-    let bytes = match (headers.status, value) {
-        (Status::Ok, Some(bytes)) if !bytes.is_empty() => bytes,
-        (Status::Ok, value) => return Err((value, Rejection::NoValue)),
-        (failure, Some(bytes)) if !bytes.is_empty() => {
-            return Err((Some(bytes), Rejection::ValueOfFailure(failure)));
+    projection: &mut Projection,
+) -> Result<Option<Outputs>, Rejection> {
+    let empty = record.value.as_ref().is_none_or(Vec::is_empty);
+    match (headers.status, empty) {
+        (Status::Ok, true) => return Err(Rejection::NoValue),
+        (Status::Ok, false) => {}
+        (_, true) => return Ok(None),
+        (failure, false) => return Err(Rejection::ValueOfFailure(failure)),
+    }
+    let value = match decoder.decode(record.value.take().unwrap_or_default()) {
+        Ok(value) => value,
+        Err(error) => {
+            let reason = Rejection::Arrow {
+                kind: error.kind(),
+                message: error.to_string(),
+            };
+            record.value = Some(error.into_payload());
+            return Err(reason);
         }
-        _ => return Ok(None),
     };
-    let record = decoder.decode(bytes).map_err(|error| {
-        let reason = Rejection::Arrow {
-            kind: error.kind(),
-            message: error.to_string(),
-        };
-        (Some(error.into_payload()), reason)
-    })?;
-    match read_outputs(&record) {
-        Ok(outputs) => Ok(Some(outputs)),
-        Err(reason) => Err((Some(record.into_payload()), reason)),
-    }
-}
-
-fn read_outputs(record: &millrace_wire::Record) -> Result<Outputs, Rejection> {
-    let mut runs = Vec::new();
-    for rows in record.uniform_runs() {
-        let mut tensors = Vec::with_capacity(record.columns().len());
-        for (index, column) in record.columns().iter().enumerate() {
-            let shape = record.row_shape(index, rows.start);
-            let mut builder =
-                TensorBuilder::new(column.name(), column.dtype(), &shape, rows.len())?;
-            record.copy_rows(index, rows.clone(), &mut builder)?;
-            tensors.push(builder.finish());
+    match projection.layout(&value) {
+        Ok(layout) => Ok(Some(Outputs { value, layout })),
+        Err(reason) => {
+            record.value = Some(value.into_payload());
+            Err(reason.into())
         }
-        runs.push(Run::new(tensors)?);
     }
-    Ok(Outputs::new(runs)?)
 }
 
 fn rejected(record: Record, reason: impl Into<Rejection>) -> Box<Rejected> {

@@ -4,7 +4,8 @@ use millrace_kafka::{Headers, Record, TopicPartition};
 use millrace_wire::headers::{ResultHeaders, Source};
 use millrace_wire::{DType, Decoder, Limits, Status, Tensor, encode_tensors};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, OpenBatch};
+use crate::projection::Projection;
 use crate::row::ResultRecord;
 
 pub(crate) const TOPIC: &str = "mill.results.digits";
@@ -40,17 +41,21 @@ pub(crate) fn record_with_texts(offset: i64, values: &[&str]) -> ResultRecord {
 pub(crate) fn record_of_failure(offset: i64) -> ResultRecord {
     let mut record = kafka_record(offset, Status::Internal, None);
     record.key = None;
-    ResultRecord::parse(record, &mut decoder()).unwrap()
+    parse(record)
 }
 
 pub(crate) fn parsed(offset: i64, tensors: Vec<Tensor>) -> ResultRecord {
     let value = encode_tensors(&tensors).unwrap();
     let record = kafka_record(offset, Status::Ok, Some(value));
-    ResultRecord::parse(record, &mut decoder()).unwrap()
+    parse(record)
 }
 
 pub(crate) fn fixed(name: &str, dtype: DType, shape: &[usize], bytes: Vec<u8>) -> Tensor {
     Tensor::fixed(name, dtype, shape.to_vec(), bytes.into()).unwrap()
+}
+
+pub(crate) fn parse(record: Record) -> ResultRecord {
+    ResultRecord::parse(record, &mut decoder(), &mut Projection::default()).unwrap()
 }
 
 pub(crate) fn decoder() -> Decoder {
@@ -88,9 +93,9 @@ pub(crate) fn kafka_record(offset: i64, status: Status, value: Option<Vec<u8>>) 
 
 /// A batch of `TOPIC`, partition 0, that begins at `first` and covers the records.
 pub(crate) fn batch(first: i64, records: Vec<ResultRecord>) -> Batch {
-    let mut batch = Batch::new(partition(TOPIC, 0), first);
+    let mut batch = OpenBatch::new(partition(TOPIC, 0), first);
     for record in records {
         batch.push(record);
     }
-    batch
+    batch.close(&Projection::default()).unwrap()
 }

@@ -60,8 +60,10 @@ fn killing_sink_loses_and_duplicates_nothing_in_sqlite_and_parquet() {
 
 fn start_sink(line: &Line, database: &Path, files: &Path) -> Process {
     let mut sink = line.sink(&format!(
-        "[[pipelines]]\nname = \"table\"\nmodels = [\"digits\"]\nwriter = \"sqlite\"\npath = {database:?}\n\
-         [[pipelines]]\nname = \"files\"\nmodels = [\"digits\"]\nwriter = \"parquet\"\npath = {files:?}\n\
+        "[[pipelines]]\nname = \"table\"\nmodels = [\"digits\"]\n\
+         destination = {{ type = \"sqlite\", path = {database:?} }}\n\
+         [[pipelines]]\nname = \"files\"\nmodels = [\"digits\"]\n\
+         destination = {{ type = \"files\", url = {files:?} }}\n\
          roll = {{ rows = 200 }}\n"
     ));
     sink.wait_ready();
@@ -109,8 +111,8 @@ fn offsets_in_parquet(folder: &Path) -> HashMap<(i32, i64), usize> {
 
 fn count_offsets(batch: &RecordBatch, found: &mut HashMap<(i32, i64), usize>) {
     let column = |name| batch.column_by_name(name).expect("a column of coordinates");
-    let partitions = column("source_partition").as_primitive::<Int32Type>();
-    let offsets = column("source_offset").as_primitive::<Int64Type>();
+    let partitions = column("partition").as_primitive::<Int32Type>();
+    let offsets = column("offset").as_primitive::<Int64Type>();
     for (partition, offset) in partitions.values().iter().zip(offsets.values()) {
         *found.entry((*partition, *offset)).or_default() += 1;
     }

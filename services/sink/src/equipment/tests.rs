@@ -5,10 +5,8 @@ use millrace_wire::Limits;
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::batch::{Batch, Schemas};
 use crate::metrics::Metrics;
 use crate::testing::partition;
-use crate::writer::Written;
 
 /// A destination that is out of order for the first attempts, as its readiness was seen then.
 struct Flaky {
@@ -58,11 +56,11 @@ fn rig(failures: usize) -> Rig {
         writer: Box::new(writer),
         letters: Letters::new(producer.unwrap(), "mill"),
         decoder: Decoder::new(Limits::default()),
+        projection: Projection::default(),
         roll: Roll {
             rows: 1,
             size_bytes: 1,
             age: Duration::ZERO,
-            schemas: Schemas::Any,
         },
         high_bytes: 1,
         high_records: 1,

@@ -1,11 +1,11 @@
 use super::*;
-use crate::testing::{decoder, fixed, kafka_record, parsed};
+use crate::testing::{decoder, fixed, kafka_record, parse, parsed};
 use millrace_kafka::Headers;
 use millrace_wire::{DType, encode_tensors};
 
 fn check_rejected(record: Record, expected: &str) {
     let before = record.clone();
-    let rejected = match ResultRecord::parse(record, &mut decoder()) {
+    let rejected = match ResultRecord::parse(record, &mut decoder(), &mut Projection::default()) {
         Ok(_) => panic!("was accepted; expected: {expected}"),
         Err(rejected) => rejected,
     };
@@ -24,22 +24,24 @@ fn value() -> Vec<u8> {
 #[test]
 fn result_has_a_row_per_instance_and_its_coordinates() {
     let record = parsed(5, vec![fixed("y", DType::Uint8, &[3, 2], vec![0; 6])]);
-    assert_eq!((record.rows(), record.offset), (3, 5));
-    assert_eq!(record.request, "mill.requests.digits/0/5");
-    assert_eq!(record.columns().unwrap()[0].rank, 1);
+    assert_eq!((record.rows(), record.offset()), (3, 5));
+    assert_eq!(
+        record.headers.source.to_string(),
+        "mill.requests.digits/0/5"
+    );
 }
 
 #[test]
 fn failed_request_is_one_row_without_outputs() {
     for value in [None, Some(vec![])] {
         let record = kafka_record(5, Status::DeadlineExceeded, value);
-        let record = ResultRecord::parse(record, &mut decoder()).unwrap();
+        let record = parse(record);
         assert_eq!(
-            (record.rows(), record.status),
+            (record.rows(), record.headers.status),
             (1, Status::DeadlineExceeded)
         );
-        assert_eq!(record.error.as_deref(), Some("the model failed"));
-        assert!(record.outputs().is_none());
+        assert_eq!(record.headers.error.as_deref(), Some("the model failed"));
+        assert!(record.value().is_none());
     }
 }
 

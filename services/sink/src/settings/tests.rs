@@ -22,8 +22,7 @@ const PIPELINE: &str = r#"
     name = "files"
     models = ["digits"]
     topics = ["other.results"]
-    writer = "parquet"
-    path = "out"
+    destination = { type = "files", url = "out" }
 "#;
 
 #[test]
@@ -44,15 +43,18 @@ fn roll_follows_the_writer_where_nothing_is_set() {
 #[test]
 fn bad_settings_are_refused_by_name() {
     check_refused("", "pipelines has no entry");
-    check_refused(&PIPELINE.replace("files", "my files"), "pipelines[0].name");
+    check_refused(
+        &PIPELINE.replace("name = \"files\"", "name = \"my files\""),
+        "pipelines[0].name",
+    );
     check_refused(&PIPELINE.replace("digits", "a/../b"), "pipelines[0].models");
-    check_refused(&PIPELINE.replace("parquet", "postgres"), "postgres");
-    check_refused(&PIPELINE.replace("path =", "paths ="), "paths");
+    check_refused(&PIPELINE.replace("\"files\", url", "\"tape\", url"), "tape");
+    check_refused(&PIPELINE.replace("url =", "uri ="), "uri");
     check_refused(
         &format!("{PIPELINE}\nroll = {{ rows = 0 }}"),
         "pipelines[0].roll.rows",
     );
     check_refused(&format!("{PIPELINE}{PIPELINE}"), "pipelines[1].name");
-    let other = PIPELINE.replace("files", "more");
-    check_refused(&format!("{PIPELINE}{other}"), "pipelines[1].path");
+    let other = PIPELINE.replace("name = \"files\"", "name = \"more\"");
+    check_refused(&format!("{PIPELINE}{other}"), "pipelines[1].destination");
 }

@@ -185,14 +185,12 @@ impl Rig {
             [[pipelines]]
             name = "table"
             models = ["{MODEL}"]
-            writer = "sqlite"
-            path = "{database}"
+            destination = {{ type = "sqlite", path = "{database}" }}
             roll = {table_roll}
             [[pipelines]]
             name = "files"
             models = ["{MODEL}"]
-            writer = "parquet"
-            path = "{files}"
+            destination = {{ type = "files", url = "{files}" }}
             roll = {files_roll}
             "#,
             brokers = self.brokers,

@@ -56,8 +56,8 @@ pub(crate) fn visible(rig: &Rig) -> Vec<String> {
 }
 
 fn batch_rows(batch: &RecordBatch) -> Vec<Row> {
-    let partition = batch["source_partition"].as_primitive::<Int32Type>();
-    let offset = batch["source_offset"].as_primitive::<Int64Type>();
+    let partition = batch["partition"].as_primitive::<Int32Type>();
+    let offset = batch["offset"].as_primitive::<Int64Type>();
     let y = batch
         .column_by_name("y")
         .map(|y| y.as_primitive::<Int32Type>());

@@ -36,6 +36,12 @@ pub(crate) enum WriteError {
     /// Another process owns the partition now; what this one holds of it is void.
     #[error("partition {0} was taken over by another sink, or its progress was removed")]
     Fenced(TopicPartition),
+    /// The destination will never take something in this batch; the rest of it may be taken.
+    #[error("the destination refuses the rows: {sentence}")]
+    Rejected {
+        /// The destination's own words.
+        sentence: String,
+    },
     /// Waiting does not help.
     #[error("the destination cannot be written")]
     Fatal(#[source] anyhow::Error),

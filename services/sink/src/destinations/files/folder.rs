@@ -15,8 +15,8 @@ use anyhow::{Context, anyhow};
 use millrace_kafka::TopicPartition;
 
 use super::names;
-use crate::identity::Identity;
-use crate::writer::WriteError;
+use crate::destinations::WriteError;
+use crate::destinations::identity::Identity;
 
 /// Locks are held for a listing or a link, hence for milliseconds. Only a process that is
 /// suspended right then holds one longer, and keeps others out until it goes on or dies.

@@ -3,7 +3,9 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{TOPIC, batch, kafka_record, partition, record_of_failure, record_with};
+use crate::testing::{
+    TOPIC, batch, kafka_record, parse, partition, record_of_failure, record_with,
+};
 
 struct Rig {
     _folder: TempDir,
@@ -21,7 +23,11 @@ impl Rig {
     }
 
     fn writer(&self) -> SqliteWriter {
-        SqliteWriter::open(&self.path, "table").unwrap()
+        self.named("table")
+    }
+
+    fn named(&self, pipeline: &str) -> SqliteWriter {
+        SqliteWriter::open(&settings(&self.path), pipeline).unwrap()
     }
 
     fn reader(&self) -> Connection {
@@ -35,6 +41,12 @@ impl Rig {
             .unwrap();
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         rows.unwrap().map(Result::unwrap).collect()
+    }
+}
+
+fn settings(path: &Path) -> SqliteSettings {
+    SqliteSettings {
+        path: path.to_owned(),
     }
 }
 
@@ -89,8 +101,7 @@ fn key_is_text_where_it_can_be() {
     for (offset, key) in (0..).zip(keys) {
         let mut record = kafka_record(offset, millrace_wire::Status::Internal, None);
         record.key = key;
-        let parsed = ResultRecord::parse(record, &mut crate::testing::decoder());
-        records.push(parsed.unwrap());
+        records.push(parse(record));
     }
     writer.write(&batch(0, records)).unwrap();
     let query = "SELECT group_concat(typeof(key), ' ') FROM results";
@@ -160,7 +171,9 @@ fn table_of_another_form_is_refused_at_the_start() {
     rig.reader()
         .execute_batch("CREATE TABLE results (a)")
         .unwrap();
-    let error = SqliteWriter::open(&rig.path, "table").err().unwrap();
+    let error = SqliteWriter::open(&settings(&rig.path), "table")
+        .err()
+        .unwrap();
     assert!(format!("{error:#}").contains("source_topic"), "{error:#}");
 }
 
@@ -172,7 +185,7 @@ fn renamed_pipeline_does_not_write_rows_twice() {
     writer
         .write(&batch(0, vec![record_with(0, &[1.0])]))
         .unwrap();
-    let mut renamed = SqliteWriter::open(&rig.path, "renamed").unwrap();
+    let mut renamed = rig.named("renamed");
     assert_eq!(renamed.claim(&own()).unwrap(), 0);
     let error = renamed
         .write(&batch(0, vec![record_with(0, &[1.0])]))
@@ -187,9 +200,9 @@ fn many_sinks_may_open_a_new_database_at_once() {
         let rig = Rig::new();
         std::thread::scope(|scope| {
             for number in 0..8 {
-                let path = &rig.path;
+                let rig = &rig;
                 scope.spawn(move || {
-                    let mut writer = SqliteWriter::open(path, &format!("p{number}")).unwrap();
+                    let mut writer = rig.named(&format!("p{number}"));
                     assert_eq!(writer.claim(&own()).unwrap(), 0);
                 });
             }

@@ -3,24 +3,31 @@
 //! The database has one writer at a time. A process that is suspended in the middle of a
 //! transaction keeps the others waiting, and not ready, until it goes on or dies.
 
-mod json;
 mod progress;
+mod settings;
 mod tables;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
+use arrow::datatypes::{Fields, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
+use arrow::error::ArrowError;
 use millrace_kafka::TopicPartition;
+use millrace_wire::Status;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
+use super::identity::Identity;
+use super::{WriteError, Writer, Written};
 use crate::batch::Batch;
-use crate::identity::Identity;
-use crate::row::ResultRecord;
-use crate::writer::{WriteError, Writer, Written};
+use crate::projection::{fixed, json};
 use progress::{Owned, Progress};
+
+pub use settings::SqliteSettings;
 
 /// Other sinks and readers hold the database for milliseconds; beyond this it is out of order.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,7 +52,8 @@ struct Database {
 
 impl SqliteWriter {
     /// Opens the database and makes its tables if they are not there.
-    pub(crate) fn open(path: &Path, pipeline: &str) -> anyhow::Result<Self> {
+    pub(crate) fn open(settings: &SqliteSettings, pipeline: &str) -> anyhow::Result<Self> {
+        let path = &settings.path;
         let database = Database::open_patiently(path)
             .with_context(|| format!("cannot use the SQLite database {}", path.display()))?;
         Ok(Self {
@@ -111,7 +119,7 @@ impl Writer for SqliteWriter {
                 .advance(partition, start, offsets.end)
                 .map_err(classify)?
             {
-                return insert(transaction, batch.records());
+                return insert(transaction, batch.rows());
             }
             // Either an earlier attempt did commit although it seemed to fail, or another
             // process owns the partition now. The table knows.
@@ -185,41 +193,60 @@ impl Database {
     }
 }
 
-fn insert(transaction: &Transaction<'_>, records: &[ResultRecord]) -> Result<(), WriteError> {
+fn insert(transaction: &Transaction<'_>, rows: &RecordBatch) -> Result<(), WriteError> {
+    let outputs = outputs(rows).map_err(|error| WriteError::Fatal(error.into()))?;
+    let (topic, partition) = (
+        text(rows, "topic"),
+        rows["partition"].as_primitive::<Int32Type>(),
+    );
+    let (offset, row) = (
+        fixed::offsets(rows),
+        rows["row"].as_primitive::<UInt32Type>(),
+    );
+    let recorded_at = rows["recorded_at"].as_primitive::<TimestampMillisecondType>();
+    let (key, version) = (
+        rows["key"].as_binary::<i32>(),
+        rows["version"].as_primitive::<Int64Type>(),
+    );
+    let (id, model, request) = (text(rows, "id"), text(rows, "model"), text(rows, "request"));
+    let (status, error) = (text(rows, "status"), text(rows, "error"));
     let mut statement = transaction
         .prepare_cached(tables::INSERT)
         .map_err(classify)?;
-    for record in records {
-        let mut insert_row = |instance: i64, outputs: Option<String>| {
-            statement.execute(params![
-                &*record.topic,
-                record.partition,
-                record.offset,
-                instance,
-                record.id,
-                tables::Key(record.key.as_deref()),
-                record.model,
-                record.version,
-                record.status.name(),
-                record.error,
-                record.request,
-                record.recorded_at_unix_ms,
-                outputs,
-            ])
-        };
-        let Some(outputs) = record.outputs() else {
-            insert_row(0, None).map_err(classify)?;
-            continue;
-        };
-        let mut instance = 0;
-        for run in outputs.runs() {
-            for row in 0..run.rows() {
-                insert_row(instance, Some(json::row_object(run, row))).map_err(classify)?;
-                instance += 1;
-            }
-        }
+    for index in 0..rows.num_rows() {
+        let inserted = statement.execute(params![
+            topic.value(index),
+            partition.value(index),
+            offset[index],
+            row.value(index),
+            id.value(index),
+            tables::Key(key.is_valid(index).then(|| key.value(index))),
+            model.value(index),
+            version.is_valid(index).then(|| version.value(index)),
+            status.value(index),
+            error.is_valid(index).then(|| error.value(index)),
+            request.value(index),
+            recorded_at
+                .is_valid(index)
+                .then(|| recorded_at.value(index)),
+            (status.value(index) == Status::Ok.name()).then(|| outputs.value(index)),
+        ]);
+        inserted.map_err(classify)?;
     }
     Ok(())
+}
+
+fn text<'a>(rows: &'a RecordBatch, name: &str) -> &'a StringArray {
+    rows[name].as_string()
+}
+
+/// All outputs of a row as one JSON object.
+fn outputs(rows: &RecordBatch) -> Result<StringArray, ArrowError> {
+    let first = fixed::NAMES.len();
+    let fields = Fields::from(&rows.schema().fields()[first..]);
+    let arrays = rows.columns()[first..].to_vec();
+    let object = StructArray::try_new_with_length(fields, arrays, None, rows.num_rows())?;
+    json::texts(&(Arc::new(object) as ArrayRef))
 }
 
 fn gone(path: &Path) -> WriteError {

@@ -1,23 +1,25 @@
 use std::path::PathBuf;
 
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float16Type, Float32Type, Int64Type};
 use millrace_wire::{DType, Tensor};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 
 use super::*;
+use crate::batch::OpenBatch;
+use crate::projection::Projection;
 use crate::testing::{TOPIC, batch, fixed, parsed, partition, record_of_failure, record_with};
 
 struct Rig {
     root: TempDir,
-    writer: ParquetWriter,
+    writer: FilesWriter,
 }
 
 impl Rig {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let mut writer = ParquetWriter::open(root.path()).unwrap();
+        let mut writer = FilesWriter::open(&settings(root.path())).unwrap();
         assert_eq!(writer.claim(&partition(TOPIC, 0)).unwrap(), 0);
         Self { root, writer }
     }
@@ -33,6 +35,13 @@ impl Rig {
         let schema = builder.schema().clone();
         let batches: Vec<_> = builder.build().unwrap().map(Result::unwrap).collect();
         arrow::compute::concat_batches(&schema, &batches).unwrap()
+    }
+}
+
+fn settings(folder: &Path) -> FilesSettings {
+    FilesSettings {
+        url: folder.to_str().unwrap().to_owned(),
+        format: FileFormat::Parquet,
     }
 }
 
@@ -52,9 +61,9 @@ fn rows_carry_their_coordinates() {
     let written = rig.writer.write(&batch(0, records)).unwrap();
     assert_eq!(written.files, 1);
     let rows = rig.read(0, 4);
-    let offsets = rows["source_offset"].as_primitive::<Int64Type>();
+    let offsets = rows["offset"].as_primitive::<Int64Type>();
     assert_eq!(offsets.values(), &[3, 3, 4]);
-    let instances = rows["instance"].as_primitive::<arrow::datatypes::UInt32Type>();
+    let instances = rows["row"].as_primitive::<arrow::datatypes::UInt32Type>();
     assert_eq!(instances.values(), &[0, 1, 0]);
     let status = rows["status"].as_string::<i32>();
     assert_eq!((status.value(0), status.value(2)), ("OK", "INTERNAL"));
@@ -173,8 +182,9 @@ fn output_with_the_name_of_a_coordinate_is_renamed() {
 #[test]
 fn batch_of_dead_letters_leaves_a_file_without_rows_that_carries_the_progress() {
     let mut rig = Rig::new();
-    let mut covered = batch(0, vec![]);
+    let mut covered = OpenBatch::new(partition(TOPIC, 0), 0);
     covered.cover(8, 100);
+    let covered = covered.close(&Projection::default()).unwrap();
     rig.writer.write(&covered).unwrap();
     assert_eq!(rig.read(0, 8).num_rows(), 0);
     assert_eq!(rig.writer.claim(&partition(TOPIC, 0)).unwrap(), 9);

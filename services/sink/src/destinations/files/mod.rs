@@ -1,10 +1,9 @@
-//! Parquet files, exactly once: one batch is one file, and its name is the progress.
+//! Files, exactly once: one batch is one file, and its name is the progress.
 
-mod columns;
-mod file;
 mod folder;
 mod names;
-mod nested;
+mod parquet;
+mod settings;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,20 +13,22 @@ use anyhow::Context;
 use millrace_kafka::TopicPartition;
 use uuid::Uuid;
 
+use super::{WriteError, Writer, Written};
 use crate::batch::Batch;
-use crate::writer::{WriteError, Writer, Written};
 use folder::Folder;
 
+pub use settings::{FileFormat, FilesSettings};
+
 /// Writes each batch to a file of its own.
-pub(crate) struct ParquetWriter {
+pub(crate) struct FilesWriter {
     folder: Folder,
 }
 
-impl ParquetWriter {
+impl FilesWriter {
     /// Opens the folder, which is created if there is none.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(settings: &FilesSettings) -> anyhow::Result<Self> {
         let owner = Uuid::new_v4().simple().to_string();
-        let folder = Folder::open(path, owner)?;
+        let folder = Folder::open(Path::new(&settings.url), owner)?;
         Ok(Self { folder })
     }
 
@@ -40,7 +41,7 @@ impl ParquetWriter {
     }
 }
 
-impl Writer for ParquetWriter {
+impl Writer for FilesWriter {
     fn claim(&mut self, partition: &TopicPartition) -> Result<i64, WriteError> {
         self.folder.claim(partition)
     }
@@ -48,7 +49,7 @@ impl Writer for ParquetWriter {
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
         let partition = batch.partition();
         let offsets = batch.offsets();
-        let bytes = file::encode(batch)
+        let bytes = parquet::encode(batch.rows())
             .with_context(|| format!("cannot encode offsets {offsets:?} of {partition} as Parquet"))
             .map_err(WriteError::Fatal)?;
         let temporary = self.folder.temporary(partition, offsets.start)?;

@@ -1,6 +1,7 @@
 //! Tensors as Arrow arrays: the values one after the other, wrapped in one list per dimension.
 
 use std::iter;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,27 +14,67 @@ use arrow::datatypes::{
 };
 use millrace_wire::{DType, Tensor};
 
-use crate::outputs::OutputColumn;
-
 /// What stands in consecutive rows of one column.
-pub(super) enum Part<'a> {
+pub(super) enum Part {
     /// As many rows as the tensor has.
-    Rows(&'a Tensor),
-    /// One row of a failed record.
-    Null,
+    Rows(Tensor),
+    /// Rows of failed records, this many.
+    Nulls(usize),
 }
 
-/// `leaf` wrapped in `rank` lists.
-pub(super) fn data_type(leaf: DataType, rank: usize) -> DataType {
-    (0..rank).fold(leaf, |inner, _| DataType::List(element_field(inner)))
+/// The type of values of `dtype`, wrapped in `rank` lists.
+pub(super) fn data_type(dtype: DType, rank: usize) -> DataType {
+    (0..rank).fold(leaf_type(dtype), |inner, _| {
+        DataType::List(element_field(inner))
+    })
 }
 
-/// The parts of one column as one array of [`data_type`].
-pub(super) fn array(column: &OutputColumn, parts: &[Part<'_>]) -> ArrayRef {
+/// All values of the parts one after the other, and for each row where its own are; `None` is a
+/// row of a failed record.
+pub(super) fn cells(dtype: DType, parts: &[Part]) -> (ArrayRef, Vec<Option<Range<usize>>>) {
+    let mut rows = Vec::new();
+    let mut start = 0;
+    for part in parts {
+        match part {
+            Part::Rows(tensor) => {
+                let length = tensor.elements_per_row();
+                for _ in 0..tensor.rows() {
+                    rows.push(Some(start..start + length));
+                    start += length;
+                }
+            }
+            Part::Nulls(count) => rows.extend(iter::repeat_n(None, *count)),
+        }
+    }
+    (leaves(dtype, parts, None), rows)
+}
+
+fn leaf_type(dtype: DType) -> DataType {
+    match dtype {
+        DType::Bool => DataType::Boolean,
+        DType::Int8 => DataType::Int8,
+        DType::Int16 => DataType::Int16,
+        DType::Int32 => DataType::Int32,
+        DType::Int64 => DataType::Int64,
+        DType::Uint8 => DataType::UInt8,
+        DType::Uint16 => DataType::UInt16,
+        DType::Uint32 => DataType::UInt32,
+        DType::Uint64 => DataType::UInt64,
+        DType::Float16 => DataType::Float16,
+        // Parquet has no bfloat16; every value of it is a float32.
+        DType::Bfloat16 | DType::Float32 => DataType::Float32,
+        DType::Float64 => DataType::Float64,
+        DType::String => DataType::Utf8,
+        DType::Bytes => DataType::Binary,
+    }
+}
+
+/// The parts of one column, whose rows have `rank` dimensions, as one array of [`data_type`].
+pub(super) fn array(dtype: DType, rank: usize, parts: &[Part]) -> ArrayRef {
     let outer_nulls = nulls(parts);
-    let leaf_nulls = outer_nulls.clone().filter(|_| column.rank == 0);
-    let mut array = leaves(column.dtype, parts, leaf_nulls);
-    for level in (1..=column.rank).rev() {
+    let leaf_nulls = outer_nulls.clone().filter(|_| rank == 0);
+    let mut array = leaves(dtype, parts, leaf_nulls);
+    for level in (1..=rank).rev() {
         let offsets = OffsetBuffer::from_lengths(lengths(parts, level));
         let field = element_field(array.data_type().clone());
         let nulls = outer_nulls.clone().filter(|_| level == 1);
@@ -48,7 +89,7 @@ fn element_field(inner: DataType) -> Arc<Field> {
 }
 
 /// One bit per row; `None` if no row is null.
-fn nulls(parts: &[Part<'_>]) -> Option<NullBuffer> {
+fn nulls(parts: &[Part]) -> Option<NullBuffer> {
     if parts.iter().all(|part| matches!(part, Part::Rows(_))) {
         return None;
     }
@@ -56,24 +97,24 @@ fn nulls(parts: &[Part<'_>]) -> Option<NullBuffer> {
     for part in parts {
         match part {
             Part::Rows(tensor) => valid.extend(iter::repeat_n(true, tensor.rows())),
-            Part::Null => valid.push(false),
+            Part::Nulls(rows) => valid.extend(iter::repeat_n(false, *rows)),
         }
     }
     Some(NullBuffer::from(valid))
 }
 
 /// The lengths of all lists at a level; level 1 has one list per row.
-fn lengths(parts: &[Part<'_>], level: usize) -> impl Iterator<Item = usize> {
+fn lengths(parts: &[Part], level: usize) -> impl Iterator<Item = usize> {
     parts.iter().flat_map(move |part| match part {
         Part::Rows(tensor) => {
             let lists = tensor.shape()[..level].iter().product();
             iter::repeat_n(tensor.shape()[level], lists)
         }
-        Part::Null => iter::repeat_n(0, usize::from(level == 1)),
+        Part::Nulls(rows) => iter::repeat_n(0, if level == 1 { *rows } else { 0 }),
     })
 }
 
-fn leaves(dtype: DType, parts: &[Part<'_>], nulls: Option<NullBuffer>) -> ArrayRef {
+fn leaves(dtype: DType, parts: &[Part], nulls: Option<NullBuffer>) -> ArrayRef {
     match dtype {
         DType::Bool => {
             let bits = gather::<UInt8Type>(parts, nulls.as_ref());
@@ -103,13 +144,13 @@ fn leaves(dtype: DType, parts: &[Part<'_>], nulls: Option<NullBuffer>) -> ArrayR
     }
 }
 
-fn primitive<T: ArrowPrimitiveType>(parts: &[Part<'_>], nulls: Option<NullBuffer>) -> ArrayRef {
+fn primitive<T: ArrowPrimitiveType>(parts: &[Part], nulls: Option<NullBuffer>) -> ArrayRef {
     let values = gather::<T>(parts, nulls.as_ref());
     Arc::new(PrimitiveArray::<T>::new(values.into(), nulls))
 }
 
 /// All values in order; a place is kept for a null only where the values themselves can be null.
-fn gather<T: ArrowPrimitiveType>(parts: &[Part<'_>], nulls: Option<&NullBuffer>) -> Vec<T::Native> {
+fn gather<T: ArrowPrimitiveType>(parts: &[Part], nulls: Option<&NullBuffer>) -> Vec<T::Native> {
     let mut values = Vec::new();
     for part in parts {
         match part {
@@ -117,13 +158,16 @@ fn gather<T: ArrowPrimitiveType>(parts: &[Part<'_>], nulls: Option<&NullBuffer>)
                 let typed = tensor.typed::<T::Native>();
                 values.extend_from_slice(typed.expect("columns of a batch have one type"));
             }
-            Part::Null => values.extend(nulls.map(|_| T::Native::default())),
+            Part::Nulls(rows) if nulls.is_some() => {
+                values.extend(iter::repeat_n(T::Native::default(), *rows));
+            }
+            Part::Nulls(_) => {}
         }
     }
     values
 }
 
-fn strings(parts: &[Part<'_>], leaf_nulls: bool) -> ArrayRef {
+fn strings(parts: &[Part], leaf_nulls: bool) -> ArrayRef {
     let mut builder = StringBuilder::new();
     for element in variable_elements(parts, leaf_nulls) {
         let text = element.map(|bytes| std::str::from_utf8(bytes));
@@ -132,7 +176,7 @@ fn strings(parts: &[Part<'_>], leaf_nulls: bool) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-fn binaries(parts: &[Part<'_>], leaf_nulls: bool) -> ArrayRef {
+fn binaries(parts: &[Part], leaf_nulls: bool) -> ArrayRef {
     let mut builder = BinaryBuilder::new();
     for element in variable_elements(parts, leaf_nulls) {
         builder.append_option(element);
@@ -140,7 +184,7 @@ fn binaries(parts: &[Part<'_>], leaf_nulls: bool) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-fn variable_elements<'a>(parts: &[Part<'a>], leaf_nulls: bool) -> Vec<Option<&'a [u8]>> {
+fn variable_elements(parts: &[Part], leaf_nulls: bool) -> Vec<Option<&[u8]>> {
     let mut elements = Vec::new();
     for part in parts {
         match part {
@@ -148,8 +192,8 @@ fn variable_elements<'a>(parts: &[Part<'a>], leaf_nulls: bool) -> Vec<Option<&'a
                 let data = tensor.elements().expect("columns of a batch have one type");
                 elements.extend(data.iter().map(Some));
             }
-            Part::Null if leaf_nulls => elements.push(None),
-            Part::Null => {}
+            Part::Nulls(rows) if leaf_nulls => elements.extend(iter::repeat_n(None, *rows)),
+            Part::Nulls(_) => {}
         }
     }
     elements
