@@ -1,10 +1,11 @@
-//! What a model takes and gives, and whether a record fits it.
+//! What a model takes and gives, and whether a record or tensors fit it.
 
 use std::fmt;
 
 use crate::dtype::DType;
 use crate::quote::{Name, Shape};
 use crate::record::{Column, Record};
+use crate::tensor::{Tensor, known};
 
 /// One input or output of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,36 +27,60 @@ pub struct Signature {
     pub outputs: Vec<TensorSpec>,
 }
 
-/// Why a record does not fit a signature.
+/// Why a record or tensors do not fit a signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// An input has no column.
-    #[error("missing column {}, expected {expected}", Name(.name))]
+    /// An input is not there.
+    #[error("missing input {}, expected {expected}", Name(.name))]
     Missing {
         /// The input's name.
         name: String,
         /// The input's type and shape.
         expected: Description,
     },
-    /// A column is no input of the model.
-    #[error("unknown column {}; the model has {inputs} inputs{}", Name(.name), FirstInput(.first_input))]
+    /// A column or tensor is no input of the model.
+    #[error("unknown input {}; the model has {inputs} inputs{}", Name(.name), FirstInput(.first_input))]
     Unknown {
-        /// The column's name.
+        /// The name that was given.
         name: String,
         /// How many inputs the model has.
         inputs: usize,
         /// The name of the model's first input.
         first_input: Option<String>,
     },
-    /// A column has another type, rank or dimension than its input.
-    #[error("column {} must be {expected}, got {given}", Name(.name))]
+    /// A column or tensor has another type, rank or dimension than its input.
+    #[error("input {} must be {expected}, got {given}", Name(.name))]
     Mismatch {
-        /// The column's name.
+        /// The input's name.
         name: String,
         /// The input's type and shape.
         expected: Description,
-        /// The column's type and shape; for rows that differ, that of the first row that does not fit.
+        /// What was given; for rows that differ, the first row that does not fit.
         given: Description,
+    },
+    /// Two tensors have the same name.
+    #[error("input {} was given twice", Name(.name))]
+    Twice {
+        /// The input's name.
+        name: String,
+    },
+    /// A tensor has no rows.
+    #[error("input {} has no rows, a request needs at least one", Name(.name))]
+    NoRows {
+        /// The input's name.
+        name: String,
+    },
+    /// A tensor has more or fewer rows than the model's first input.
+    #[error("input {} has {given} rows, expected {expected} as in input {}", Name(.name), Name(.first))]
+    Rows {
+        /// The input's name.
+        name: String,
+        /// The name of the model's first input.
+        first: String,
+        /// Rows of the first input.
+        expected: usize,
+        /// Rows of this input.
+        given: usize,
     },
 }
 
@@ -77,30 +102,91 @@ impl Signature {
     /// the rows and not compared; an open dimension takes any size.
     pub fn check(&self, record: &Record) -> Result<(), SignatureError> {
         for column in record.columns() {
-            if !self.inputs.iter().any(|input| input.name == column.name()) {
-                return Err(SignatureError::Unknown {
-                    name: column.name().to_owned(),
-                    inputs: self.inputs.len(),
-                    first_input: self.inputs.first().map(|input| input.name.clone()),
-                });
-            }
+            self.input(column.name())?;
         }
         for input in &self.inputs {
             match record.column(&input.name) {
                 Some(column) => check_column(input, column, record)?,
-                None => {
-                    return Err(SignatureError::Missing {
-                        name: input.name.clone(),
-                        expected: input.describe(),
-                    });
-                }
+                None => return Err(input.missing()),
             }
         }
         Ok(())
     }
+
+    /// Whether `tensors`, in any order, are exactly the inputs, each of the right type and shape, and
+    /// all of the same number of rows, which is at least 1.
+    pub fn check_tensors(&self, tensors: &[Tensor]) -> Result<(), SignatureError> {
+        for (index, tensor) in tensors.iter().enumerate() {
+            self.input(tensor.name())?;
+            let name = tensor.name();
+            if tensors[..index].iter().any(|other| other.name() == name) {
+                return Err(SignatureError::Twice { name: name.into() });
+            }
+        }
+        let mut first: Option<&Tensor> = None;
+        for input in &self.inputs {
+            let tensor = tensors.iter().find(|tensor| tensor.name() == input.name);
+            let tensor = tensor.ok_or_else(|| input.missing())?;
+            input.check(tensor.dtype(), tensor.shape())?;
+            check_rows(first.get_or_insert(tensor), tensor)?;
+        }
+        Ok(())
+    }
+
+    /// The input named `name`.
+    pub(crate) fn input(&self, name: &str) -> Result<&TensorSpec, SignatureError> {
+        let found = self.inputs.iter().find(|input| input.name == name);
+        found.ok_or_else(|| SignatureError::Unknown {
+            name: name.to_owned(),
+            inputs: self.inputs.len(),
+            first_input: self.inputs.first().map(|input| input.name.clone()),
+        })
+    }
+}
+
+fn check_rows(first: &Tensor, tensor: &Tensor) -> Result<(), SignatureError> {
+    let name = tensor.name().to_owned();
+    if tensor.rows() == 0 {
+        return Err(SignatureError::NoRows { name });
+    }
+    if tensor.rows() != first.rows() {
+        return Err(SignatureError::Rows {
+            name,
+            first: first.name().to_owned(),
+            expected: first.rows(),
+            given: tensor.rows(),
+        });
+    }
+    Ok(())
 }
 
 impl TensorSpec {
+    /// Whether a tensor of this type and shape fits. Dimension 0 is the rows and not compared; an
+    /// open dimension takes any size.
+    pub fn check(&self, dtype: DType, shape: &[usize]) -> Result<(), SignatureError> {
+        let fits = shape
+            .split_first()
+            .is_some_and(|(_, row_shape)| self.takes_row(row_shape));
+        if dtype == self.dtype && fits {
+            return Ok(());
+        }
+        Err(SignatureError::Mismatch {
+            name: self.name.clone(),
+            expected: self.describe(),
+            given: Description {
+                dtype,
+                shape: known(shape),
+            },
+        })
+    }
+
+    pub(crate) fn missing(&self) -> SignatureError {
+        SignatureError::Missing {
+            name: self.name.clone(),
+            expected: self.describe(),
+        }
+    }
+
     fn describe(&self) -> Description {
         Description {
             dtype: self.dtype,
