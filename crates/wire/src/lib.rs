@@ -10,6 +10,7 @@ mod encode;
 pub mod headers;
 pub mod json;
 mod limits;
+pub mod oip;
 mod quote;
 mod record;
 mod signature;

@@ -61,6 +61,11 @@ impl<'s> Input<'s> {
         }
     }
 
+    /// Fixes all dimensions of the only value, the rows included.
+    pub(super) fn set_dimensions(&mut self, dimensions: &[usize]) {
+        self.dimensions = dimensions.iter().map(|&size| Some(size)).collect();
+    }
+
     pub(super) fn spec(&self) -> &'s TensorSpec {
         self.spec
     }

@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod nested;
 mod number;
+mod reader;
 mod request;
 mod rounding;
 mod scanner;
@@ -26,6 +27,9 @@ mod stop;
 mod string;
 mod text;
 mod write;
+
+pub(crate) use reader::{Opened, Reader};
+pub(crate) use write::{push_string, push_value};
 
 pub use error::{JsonError, JsonErrorKind, error_body};
 pub use limits::JsonLimits;

@@ -62,7 +62,7 @@ pub fn parse_predict(
 }
 
 /// JSON is UTF-8 without a byte order mark; everything later relies on it.
-fn check_encoding(body: &[u8]) -> Result<(), JsonError> {
+pub(super) fn check_encoding(body: &[u8]) -> Result<(), JsonError> {
     if body.is_empty() {
         return Err(JsonError::invalid(
             "JSON Parse error: The document is empty (empty body)",

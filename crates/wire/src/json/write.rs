@@ -110,7 +110,7 @@ fn push_row(tensors: &[Tensor], row: usize, out: &mut Vec<u8>) {
 }
 
 /// Appends one row of a tensor: an element, or lists of the row's shape.
-fn push_value(tensor: &Tensor, row: usize, out: &mut Vec<u8>) {
+pub(crate) fn push_value(tensor: &Tensor, row: usize, out: &mut Vec<u8>) {
     let count = tensor.elements_per_row();
     let first = row * count;
     let shape = tensor.row_shape();
@@ -236,7 +236,8 @@ fn push_key(name: &str, out: &mut Vec<u8>) {
     out.push(b':');
 }
 
-fn push_string(text: &[u8], out: &mut Vec<u8>) {
+/// Appends UTF-8 text as a JSON string.
+pub(crate) fn push_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     push_escaped(text, out);
     out.push(b'"');

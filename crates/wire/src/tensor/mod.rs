@@ -235,6 +235,21 @@ impl Tensor {
         }
     }
 
+    /// The same elements in another shape of as many; shares the data where they are of fixed size.
+    pub fn reshaped(self, shape: Vec<usize>) -> Result<Self, TensorError> {
+        let expected = checked_elements(&self.name, &shape)?;
+        let given = checked_product(&self.shape).unwrap_or(0);
+        if expected != given {
+            return Err(bad_length(
+                &self.name,
+                &shape,
+                "elements",
+                [expected, given],
+            ));
+        }
+        Ok(Self { shape, ..self })
+    }
+
     /// The same tensor under another name; shares the data where they are of fixed size.
     pub fn renamed(self, name: impl Into<Arc<str>>) -> Self {
         Self {
