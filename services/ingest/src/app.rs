@@ -12,6 +12,8 @@ use millrace_kafka::{Producer, ProducerSettings};
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
+use crate::access::tls::Tls;
+use crate::access::{Access, Watch, Watcher};
 use crate::front::Front;
 use crate::front::follow::Following;
 use crate::front::metrics::Metrics;
@@ -33,6 +35,8 @@ pub struct App {
     following: Following,
     /// Closed while the process starts and from when it begins to stop.
     running: Gate,
+    /// Follows the files of `tls` and `access` for as long as the app lives.
+    _watch: Watch,
     drain_deadline: Duration,
 }
 
@@ -41,21 +45,27 @@ impl App {
     /// broker yet.
     ///
     /// # Errors
-    /// An address that cannot be bound, a port file that cannot be written,
+    /// Files of `tls` or `access` that cannot be used, an address that cannot be bound, a port file that cannot be written,
     /// Kafka options that cannot be used.
     pub fn build(settings: Settings) -> anyhow::Result<Self> {
         let drain_deadline = settings.drain_deadline;
-        let server = Server::bind(settings.http.clone(), drain_deadline + GOODBYE)?;
         let mut registry = Registry::default();
+        let mut watcher = Watcher::new(&mut registry);
+        let tls = Tls::open(&settings.tls, &mut watcher)?;
+        let access = Access::open(&settings.access, &settings.control, &mut watcher)?;
+        let server = Server::bind(settings.http.clone(), tls, drain_deadline + GOODBYE)?;
         let kafka_metrics = millrace_kafka::Metrics::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
         let producer = Producer::start(&producer_settings(&settings), &kafka_metrics)
             .context("cannot start the producer")?;
-        let front = Front::new(&settings, metrics, producer.clone());
+        let front = Front::new(&settings, access, metrics, producer.clone());
         let health = Health::new();
         let running = health.gate("running");
         let following = Following::start(&settings, &front, &health, kafka_metrics)
             .context("cannot follow the topics of replies and models")?;
+        let watch = watcher
+            .start(settings.access.reload_interval)
+            .context("cannot watch the files of tls and access")?;
         let address = server.announce()?;
         Ok(Self {
             server,
@@ -66,6 +76,7 @@ impl App {
             producer,
             following,
             running,
+            _watch: watch,
             drain_deadline,
         })
     }

@@ -18,5 +18,6 @@ mod tensorflow;
 
 pub use app::App;
 pub use settings::{
-    CorsSettings, HttpSettings, LimitSettings, RepliesSettings, Settings, TopicSettings,
+    AccessSettings, ControlSettings, CorsSettings, HttpSettings, JwtSettings, LimitSettings,
+    RepliesSettings, Settings, TlsSettings, TopicSettings,
 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millrace_wire::Status;
 
 use super::permissions::Right;
+use crate::front::error::Kind;
 
 /// Why a caller is turned away.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,31 +32,17 @@ pub(crate) enum AccessError {
 }
 
 impl AccessError {
-    /// The label of `rejected`.
-    pub(crate) fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing => "credentials_missing",
-            Self::Malformed => "credentials_malformed",
-            Self::Unknown => "credentials",
-            Self::Expired | Self::TooEarly => "credentials_expired",
-            Self::Forbidden { .. } => "forbidden",
-            Self::ControlOff => "control_off",
-        }
-    }
-
     /// 401, or 403 for a caller who is known.
-    pub(crate) fn http_status(&self) -> u16 {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::Forbidden { .. } | Self::ControlOff => 403,
-            _ => 401,
-        }
-    }
-
-    /// The code of gRPC.
-    pub(crate) fn grpc(&self) -> Status {
-        match self {
-            Self::Forbidden { .. } | Self::ControlOff => Status::PermissionDenied,
-            _ => Status::Unauthenticated,
+            Self::Missing => Kind::new(Status::Unauthenticated, "credentials_missing"),
+            Self::Malformed => Kind::new(Status::Unauthenticated, "credentials_malformed"),
+            Self::Unknown => Kind::new(Status::Unauthenticated, "credentials"),
+            Self::Expired | Self::TooEarly => {
+                Kind::new(Status::Unauthenticated, "credentials_expired")
+            }
+            Self::Forbidden { .. } => Kind::new(Status::PermissionDenied, "forbidden"),
+            Self::ControlOff => Kind::new(Status::PermissionDenied, "control_off"),
         }
     }
 

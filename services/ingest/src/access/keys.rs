@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn one_wrong_entry_refuses_the_file_and_shows_no_secret() {
         let good = entry("first", "one", ALL);
-        check_refused(&format!("{good}\nhunter2"), "line 6");
+        check_refused(&format!("{good}\nhunter2"), "line 7");
         check_refused(&format!("{good}\nhunter2 = 1"), "line ");
         check_refused("[[keys]]\nname = \"a\"\nkey = \"hunter2\"", "line 3");
         check_refused("keys = \"hunter2\"", "line 1");

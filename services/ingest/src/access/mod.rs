@@ -38,6 +38,7 @@ struct Shared {
     anonymous: Caller,
     conceals: bool,
     control: bool,
+    open_metrics: bool,
 }
 
 impl Access {
@@ -73,6 +74,7 @@ impl Access {
             anonymous,
             conceals: settings.conceal_models,
             control: control.enabled,
+            open_metrics: settings.open_metrics,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -124,10 +126,15 @@ impl Access {
             return Ok(());
         }
         Err(AccessError::Forbidden {
-            caller: Arc::clone(caller.name()),
+            caller: caller.name().into(),
             right,
             model: model.chars().take(64).collect(),
         })
+    }
+
+    /// Whether `/metrics` is answered to everybody.
+    pub(crate) fn opens_metrics(&self) -> bool {
+        self.shared.open_metrics || !self.shared.required
     }
 
     /// Whether a forbidden model must look like one that does not exist.

@@ -101,8 +101,13 @@ impl Caller {
         Self::known("anonymous", rights.map(grant).into())
     }
 
+    /// A caller who was not asked, at what is open to all.
+    pub(crate) fn nobody() -> Self {
+        Self::known("nobody", Vec::new())
+    }
+
     /// For limits and logs: the name of the key or the subject of the token, never a secret.
-    pub(crate) fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 

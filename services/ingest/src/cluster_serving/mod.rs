@@ -4,7 +4,7 @@ use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::front::{Error, Front};
-use crate::http::not_allowed;
+use crate::http::{caller, not_allowed};
 use crate::tensorflow::predict;
 
 /// Adds the routes of Cluster Serving.
@@ -22,7 +22,7 @@ async fn predict_default(
     payload: Payload,
     front: Data<Front>,
 ) -> Result<HttpResponse, Error> {
-    let target = front.default_target()?;
+    let target = front.default_target(&caller(&request))?;
     predict(&request, payload, target, &front).await
 }
 

@@ -129,12 +129,24 @@ impl Catalog {
         self.ask(|models| answer::find(models, model, wanted, now_unix_ms))
     }
 
-    /// The model that a request means which names none.
+    /// What is said of a model that nobody ever published.
+    pub(crate) fn unknown(&self, model: &str, now_unix_ms: i64) -> NotServed {
+        let answer: Result<NotServed, NotServed> =
+            self.ask(|models| Err(answer::unknown(models, model, now_unix_ms)));
+        answer.unwrap_or_else(|error| error)
+    }
+
+    /// The model that a request means which names none, of those that the
+    /// caller may use.
     ///
     /// # Errors
     /// [`NotServed::NotRead`], [`NotServed::Nothing`], [`NotServed::Ambiguous`].
-    pub(crate) fn only_model(&self, now_unix_ms: i64) -> Result<String, NotServed> {
-        self.ask(|models| answer::only_model(models, now_unix_ms))
+    pub(crate) fn only_model(
+        &self,
+        may: impl Fn(&str) -> bool,
+        now_unix_ms: i64,
+    ) -> Result<String, NotServed> {
+        self.ask(|models| answer::only_model(models, may, now_unix_ms))
     }
 
     /// The versions of a model, newest first, as far as the caller wants them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use millrace_wire::Status;
 use millrace_wire::json;
 
+use crate::access::AccessError;
 use crate::http::HttpError;
 use crate::tensorflow::TensorflowError;
 
@@ -22,6 +23,8 @@ use super::line::LineError;
 pub(crate) enum Error {
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error(transparent)]
     Tensorflow(#[from] TensorflowError),
     #[error(transparent)]
@@ -124,6 +127,7 @@ impl Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Http(error) => error.kind(),
+            Self::Access(error) => error.kind(),
             Self::Tensorflow(error) => error.kind(),
             Self::Timeout(_) => Kind::invalid("timeout"),
             Self::Expired { .. } => Kind::new(Status::DeadlineExceeded, "timed_out"),

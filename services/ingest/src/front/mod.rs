@@ -14,6 +14,7 @@ pub(crate) mod head;
 pub(crate) mod line;
 pub(crate) mod metrics;
 pub(crate) mod pending;
+mod permission;
 pub(crate) mod target;
 pub(crate) mod topics;
 pub(crate) mod trace_context;
@@ -26,11 +27,11 @@ use millrace_kafka::Producer;
 use millrace_wire::Limits;
 use millrace_wire::json::JsonLimits;
 
+use crate::access::{Access, Right};
 use crate::settings::Settings;
 
 use admission::Admission;
 use catalog::Catalog;
-use clock::unix_ms;
 use line::Line;
 use metrics::Metrics;
 use pending::Pending;
@@ -49,6 +50,7 @@ pub(crate) struct Front {
 
 /// What a [`Front`] is made of.
 pub(crate) struct Parts {
+    pub(crate) access: Access,
     pub(crate) catalog: Catalog,
     pub(crate) line: Line,
     pub(crate) pending: Pending,
@@ -84,10 +86,16 @@ impl Deref for Front {
 }
 
 impl Front {
-    pub(crate) fn new(settings: &Settings, metrics: Metrics, producer: Producer) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        access: Access,
+        metrics: Metrics,
+        producer: Producer,
+    ) -> Self {
         let limits = &settings.limits;
         let pending = Pending::new(metrics.clone());
         let parts = Parts {
+            access,
             catalog: Catalog::default(),
             line: Line::new(producer, pending.clone()),
             pending,
@@ -108,25 +116,8 @@ impl Front {
     /// The first that applies: the caller may not, nobody serves the target,
     /// the caller's deadline has passed already.
     pub(crate) fn begin(&self, head: Head, target: &Target) -> Result<Exchange, Error> {
-        let served = self
-            .catalog
-            .find(&target.model, &target.wanted, unix_ms())?;
+        let served = self.find(&head.caller, Right::Predict, target)?;
         Exchange::begin(self.clone(), head, target, served)
-    }
-
-    /// What a request means that names no model: the default one, or the only one.
-    ///
-    /// # Errors
-    /// [`catalog::NotServed`] when there is none or more than one.
-    pub(crate) fn default_target(&self) -> Result<Target, Error> {
-        let model = match &self.default_model {
-            Some(model) => model.clone(),
-            None => self.catalog.only_model(unix_ms())?,
-        };
-        Ok(Target {
-            model,
-            wanted: Wanted::Latest,
-        })
     }
 }
 

@@ -3,11 +3,11 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 
-use crate::access::Caller;
 use crate::front::head::{Head, timeout_of};
 use crate::front::trace_context::TraceContext;
 use crate::front::{Error, Front};
 
+use super::guard::caller;
 use super::observe::Seen;
 
 /// How many seconds the caller is willing to wait.
@@ -32,7 +32,7 @@ impl Head {
             at: seen.at,
             trace: TraceContext::of(parents, state),
             timeout,
-            caller: Caller::anonymous(),
+            caller: caller(request),
         })
     }
 }

@@ -24,6 +24,11 @@ impl ResponseError for Error {
         {
             response.insert_header((header::ALLOW, allow));
         }
+        if let Self::Access(error) = self
+            && let Some(challenge) = error.challenge()
+        {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
         response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         response
             .content_type("application/json")

@@ -10,9 +10,11 @@ use anyhow::Context;
 use millrace_boot::Health;
 use prometheus_client::registry::Registry;
 
+use crate::access::tls::{Speaks, Tls};
 use crate::front::Front;
 use crate::settings::HttpSettings;
 
+use super::guard::guard;
 use super::observe::observe;
 use super::routes;
 
@@ -23,6 +25,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(crate) struct Server {
     listener: TcpListener,
     settings: HttpSettings,
+    tls: Option<Tls>,
     /// How long requests in flight may take when the server is told to stop.
     pub(crate) patience: Duration,
 }
@@ -32,13 +35,18 @@ impl Server {
     ///
     /// # Errors
     /// An address that cannot be bound.
-    pub(crate) fn bind(settings: HttpSettings, patience: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn bind(
+        settings: HttpSettings,
+        tls: Option<Tls>,
+        patience: Duration,
+    ) -> anyhow::Result<Self> {
         let listen = &settings.listen;
         let listener = TcpListener::bind(listen)
             .with_context(|| format!("cannot listen on {listen}; choose another http.listen"))?;
         Ok(Self {
             listener,
             settings,
+            tls,
             patience,
         })
     }
@@ -71,6 +79,7 @@ impl Server {
         let app = move || {
             actix_web::App::new()
                 .app_data(front.clone())
+                .wrap(from_fn(guard))
                 .wrap(from_fn(observe))
                 .configure(admin.clone())
                 .configure(routes::configure)
@@ -89,8 +98,15 @@ impl Server {
             // A caller who hangs up frees his place at once.
             .h1_allow_half_closed(false)
             .shutdown_timeout(self.patience.as_secs())
-            .disable_signals()
-            .listen(self.listener)?;
+            .tls_handshake_timeout(settings.read_timeout)
+            .disable_signals();
+        let server = match self.tls {
+            None => server.listen(self.listener)?,
+            Some(tls) => {
+                let config = tls.server_config(Speaks::Http)?;
+                server.listen_rustls_0_23(self.listener, (*config).clone())?
+            }
+        };
         Ok(server.run())
     }
 }

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use millrace_boot::InvalidSetting;
+use millrace_boot::{InvalidSetting, Validate};
 use serde::{Deserialize, Serialize};
+
+use super::rules::not_zero;
 
 /// The section `access`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,9 +91,10 @@ impl AccessSettings {
     fn knows_anybody(&self) -> bool {
         self.api_keys.is_some() || self.jwks.is_some()
     }
+}
 
-    /// The first broken rule between these settings.
-    pub(crate) fn check(&self) -> Result<(), InvalidSetting> {
+impl Validate for AccessSettings {
+    fn validate(&self) -> Result<(), InvalidSetting> {
         let broken = |key: &str, problem: &str| Err(InvalidSetting::new(key, problem));
         if self.required == Some(true) && !self.knows_anybody() {
             let problem = "is true, but neither access.api_keys nor access.jwks is set";
@@ -107,10 +110,7 @@ impl AccessSettings {
         if self.jwt.models_claim.is_empty() {
             return broken("access.jwt.models_claim", "is empty");
         }
-        if self.reload_interval.is_zero() {
-            return broken("access.reload_interval", "is zero");
-        }
-        Ok(())
+        not_zero("access.reload_interval", self.reload_interval)
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut AccessSettings), key: Option<&str>) {
         let mut settings = AccessSettings::default();
         change(&mut settings);
-        let refused = settings.check().err().map(|error| error.key);
+        let refused = settings.validate().err().map(|error| error.key);
         assert_eq!(refused.as_deref(), key);
     }
 

@@ -1,9 +1,11 @@
 //! The settings of ingest: sections, defaults and the rules between them.
 
+mod access;
 mod http;
 mod limits;
 mod replies;
 mod rules;
+mod tls;
 mod topics;
 
 use std::time::Duration;
@@ -14,9 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use rules::not_zero;
 
+pub use access::{AccessSettings, ControlSettings, JwtSettings};
 pub use http::{CorsSettings, HttpSettings};
 pub use limits::LimitSettings;
 pub use replies::RepliesSettings;
+pub use tls::TlsSettings;
 pub use topics::TopicSettings;
 
 /// All settings of an ingest process.
@@ -29,6 +33,12 @@ pub struct Settings {
     pub topics: TopicSettings,
     /// The HTTP server.
     pub http: HttpSettings,
+    /// Certificates of the listeners.
+    pub tls: TlsSettings,
+    /// Who may ask.
+    pub access: AccessSettings,
+    /// What may be changed from outside.
+    pub control: ControlSettings,
     /// What is too much.
     pub limits: LimitSettings,
     /// Where replies come back.
@@ -51,6 +61,9 @@ impl Default for Settings {
             kafka: Cluster::default(),
             topics: TopicSettings::default(),
             http: HttpSettings::default(),
+            tls: TlsSettings::default(),
+            access: AccessSettings::default(),
+            control: ControlSettings::default(),
             limits: LimitSettings::default(),
             replies: RepliesSettings::default(),
             default_model: None,
@@ -65,6 +78,8 @@ impl Validate for Settings {
     fn validate(&self) -> Result<(), InvalidSetting> {
         self.telemetry.validate()?;
         self.http.validate()?;
+        self.tls.validate()?;
+        self.access.validate()?;
         self.limits.validate()?;
         self.replies.validate()?;
         self.topics.validate()?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use millrace_boot::InvalidSetting;
+use millrace_boot::{InvalidSetting, Validate};
 use serde::{Deserialize, Serialize};
 
 /// The section `tls`. All files are PEM, and read again when they change.
@@ -17,9 +17,8 @@ pub struct TlsSettings {
     pub client_ca: Option<PathBuf>,
 }
 
-impl TlsSettings {
-    /// The first broken rule between these settings.
-    pub(crate) fn check(&self) -> Result<(), InvalidSetting> {
+impl Validate for TlsSettings {
+    fn validate(&self) -> Result<(), InvalidSetting> {
         let missing = |key: &str, because: &str| {
             let problem = format!("is not set, but {because} is");
             Err(InvalidSetting::new(key, problem))

@@ -9,9 +9,9 @@ use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::front::clock::unix_ms;
+use crate::access::Right;
 use crate::front::{Error, Front, Target};
-use crate::http::{no_path, not_allowed, shortened_path};
+use crate::http::{caller, no_path, not_allowed, shortened_path};
 
 use path::{Action, ModelPath};
 
@@ -49,23 +49,20 @@ async fn models(
         }
         Action::Classify => Err(TensorflowError::NotImplemented { verb: "classify" }.into()),
         Action::Regress => Err(TensorflowError::NotImplemented { verb: "regress" }.into()),
-        Action::Status if reads => status(&front, &target),
-        Action::Metadata if reads => metadata(&front, &target),
+        Action::Status if reads => status(&request, &front, &target),
+        Action::Metadata if reads => metadata(&request, &front, &target),
         Action::Status if *method == Method::POST => Err(no_verb(&request)),
         _ => Err(not_allowed(&request, "GET, HEAD")),
     }
 }
 
-fn status(front: &Front, target: &Target) -> Result<HttpResponse, Error> {
-    let now = unix_ms();
-    let versions = front.catalog.versions(&target.model, &target.wanted, now)?;
+fn status(request: &HttpRequest, front: &Front, target: &Target) -> Result<HttpResponse, Error> {
+    let versions = front.versions(&caller(request), target)?;
     Ok(HttpResponse::Ok().json(view::status(&versions)))
 }
 
-fn metadata(front: &Front, target: &Target) -> Result<HttpResponse, Error> {
-    let served = front
-        .catalog
-        .find(&target.model, &target.wanted, unix_ms())?;
+fn metadata(request: &HttpRequest, front: &Front, target: &Target) -> Result<HttpResponse, Error> {
+    let served = front.find(&caller(request), Right::Read, target)?;
     Ok(HttpResponse::Ok().json(view::metadata(&served)))
 }
 

@@ -28,7 +28,7 @@ fn a_key_opens_what_it_is_for() {
     let files = Files::new();
     let (access, _watch) = open(&with_keys(&files));
     let caller = ask(&access, "Bearer one").unwrap();
-    assert_eq!(&**caller.name(), "checkout");
+    assert_eq!(caller.name(), "checkout");
     access.permit(&caller, Right::Predict, "digits").unwrap();
     for (right, model) in [(Right::Predict, "fraud"), (Right::Read, "digits")] {
         let refused = access.permit(&caller, right, model).unwrap_err();

@@ -121,14 +121,26 @@ pub(super) fn find(
     })
 }
 
-pub(super) fn only_model(models: &Models, now: i64) -> Result<String, NotServed> {
+pub(super) fn only_model(
+    models: &Models,
+    may: impl Fn(&str) -> bool,
+    now: i64,
+) -> Result<String, NotServed> {
     let mut served = served(models, now);
+    served.retain(|model| may(model));
     match served.len() {
         0 => Err(NotServed::Nothing),
         1 => Ok(served.remove(0)),
         _ => Err(NotServed::Ambiguous {
             served: Names(served),
         }),
+    }
+}
+
+pub(super) fn unknown(models: &Models, model: &str, now: i64) -> NotServed {
+    NotServed::UnknownModel {
+        model: model.to_owned(),
+        served: Names(served(models, now)),
     }
 }
 
@@ -165,11 +177,7 @@ fn wanted_versions<'a>(
     now: i64,
 ) -> Result<BTreeMap<&'a i64, &'a BTreeMap<String, Replica>>, NotServed> {
     let Some(versions) = models.get(model) else {
-        let served = Names(served(models, now));
-        return Err(NotServed::UnknownModel {
-            model: model.to_owned(),
-            served,
-        });
+        return Err(unknown(models, model, now));
     };
     let mut found: BTreeMap<_, _> = versions.iter().collect();
     match wanted {

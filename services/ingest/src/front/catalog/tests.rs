@@ -116,12 +116,12 @@ fn a_replica_whose_lease_ran_out_is_gone_but_its_model_is_not_unknown() {
     let after = NOW + 10_000;
     let refused = catalog.find("m", &Wanted::Latest, after).unwrap_err();
     assert!(matches!(refused, NotServed::NoReplica { .. }), "{refused}");
-    assert!(catalog.only_model(after) == Err(NotServed::Nothing));
+    assert!(catalog.only_model(|_| true, after) == Err(NotServed::Nothing));
 
     let mut renewed = descriptor("m", 1, "a");
     renewed.lease_until_unix_ms = after + 10_000;
     publish(&catalog, &renewed);
-    assert_eq!(catalog.only_model(after), Ok("m".into()));
+    assert_eq!(catalog.only_model(|_| true, after), Ok("m".into()));
 }
 
 #[test]
@@ -177,11 +177,11 @@ fn the_state_says_why_a_model_is_not_served() {
 
 #[test]
 fn a_request_without_a_model_means_the_only_one() {
-    assert_eq!(catalog_of(&[]).only_model(NOW), Err(NotServed::Nothing));
+    assert_eq!(catalog_of(&[]).only_model(|_| true, NOW), Err(NotServed::Nothing));
     let catalog = catalog_of(&[descriptor("a", 1, "r")]);
-    assert_eq!(catalog.only_model(NOW), Ok("a".into()));
+    assert_eq!(catalog.only_model(|_| true, NOW), Ok("a".into()));
     publish(&catalog, &descriptor("b", 1, "r"));
-    let refused = catalog.only_model(NOW).unwrap_err().to_string();
+    let refused = catalog.only_model(|_| true, NOW).unwrap_err().to_string();
     assert!(refused.contains("/v1/models/MODEL:predict"), "{refused}");
     assert!(refused.ends_with("models served: a, b"), "{refused}");
 }
@@ -225,5 +225,5 @@ fn a_record_that_is_no_descriptor_changes_nothing() {
             .apply(Some(b"m/1/a"), Some(b"garbage"), NOW)
             .is_err()
     );
-    assert_eq!(catalog.only_model(NOW), Ok("m".into()));
+    assert_eq!(catalog.only_model(|_| true, NOW), Ok("m".into()));
 }
