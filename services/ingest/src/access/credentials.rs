@@ -24,7 +24,9 @@ impl<'a> Presented<'a> {
         api_key: impl IntoIterator<Item = &'a V>,
     ) -> Result<Option<Self>, AccessError> {
         let mut found = None;
-        let bearers = authorization.into_iter().map(|value| bearer(value.as_ref()));
+        let bearers = authorization
+            .into_iter()
+            .map(|value| bearer(value.as_ref()));
         let keys = api_key.into_iter().map(|value| Some(value.as_ref()));
         for secret in bearers.chain(keys) {
             let secret = secret.ok_or(AccessError::Malformed)?;
@@ -64,7 +66,11 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn check(authorization: &[&str], api_key: &[&str], expected: Result<Option<&str>, AccessError>) {
+    fn check(
+        authorization: &[&str],
+        api_key: &[&str],
+        expected: Result<Option<&str>, AccessError>,
+    ) {
         let given = Presented::of(
             authorization.iter().map(|value| value.as_bytes()),
             api_key.iter().map(|value| value.as_bytes()),

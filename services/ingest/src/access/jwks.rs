@@ -17,7 +17,9 @@ const MIN_RSA_MODULUS_BASE64: usize = 342;
 pub(crate) enum JwksError {
     #[error("line {line} is not understood; a JSON Web Key Set is {{\"keys\": […]}}")]
     Syntax { line: usize },
-    #[error("key {kid:?} is private or symmetric; a key set for verification holds public keys only")]
+    #[error(
+        "key {kid:?} is private or symmetric; a key set for verification holds public keys only"
+    )]
     Secret { kid: String },
     #[error("key {kid:?} is not understood; RSA of at least 2048 bits, P-256 and Ed25519 are")]
     Key { kid: String },
@@ -54,7 +56,10 @@ impl Jwks {
         for entry in entries {
             let kid = entry.get("kid").and_then(Value::as_str).unwrap_or_default();
             let kid: String = kid.chars().take(64).collect();
-            if ["d", "k", "p", "q"].iter().any(|secret| entry.get(secret).is_some()) {
+            if ["d", "k", "p", "q"]
+                .iter()
+                .any(|secret| entry.get(secret).is_some())
+            {
                 return Err(JwksError::Secret { kid });
             }
             let Some(key) = verifying_key(entry, &kid)? else {

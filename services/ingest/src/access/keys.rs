@@ -113,7 +113,8 @@ impl KeyRing {
 impl Entry {
     fn key(self, number: usize) -> Result<Key, KeyFileError> {
         let name = self.name;
-        let is_name = (1..=64).contains(&name.len()) && name.bytes().all(|it| it.is_ascii_graphic());
+        let is_name =
+            (1..=64).contains(&name.len()) && name.bytes().all(|it| it.is_ascii_graphic());
         if !is_name {
             return Err(KeyFileError::Name { number });
         }
@@ -207,8 +208,14 @@ mod tests {
         check_refused("keys = \"hunter2\"", "line 1");
         let plain = "[[keys]]\nname = \"a\"\nsha256 = \"hunter2\"\nmodels = []\nrights = []";
         check_refused(plain, "sha256 of key \"a\"");
-        check_refused(&format!("{good}{}", entry("first", "two", ALL)), "name \"first\" stands twice");
-        check_refused(&format!("{good}{}", entry("b", "one", ALL)), "\"b\" stands twice");
+        check_refused(
+            &format!("{good}{}", entry("first", "two", ALL)),
+            "name \"first\" stands twice",
+        );
+        check_refused(
+            &format!("{good}{}", entry("b", "one", ALL)),
+            "\"b\" stands twice",
+        );
         check_refused(&entry("", "one", ALL), "key number 1");
         check_refused(&entry("a\nb", "one", ALL), "key number 1");
         let wrong_right = "models = [\"*\"]\nrights = [\"hunter2\"]";

@@ -172,6 +172,10 @@ mod tests {
         assert!(caller.may(Right::Predict, "fraud-eu"));
         assert!(!caller.may(Right::Predict, "digits"));
         assert!(!caller.may(Right::Read, "fraud-eu"));
-        assert!(!caller.without(Right::Predict).may(Right::Predict, "fraud-eu"));
+        assert!(
+            !caller
+                .without(Right::Predict)
+                .may(Right::Predict, "fraud-eu")
+        );
     }
 }

@@ -125,7 +125,10 @@ fn verifier(roots: &[u8], provider: &Arc<CryptoProvider>) -> Result<Verifier, Tl
     }
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider));
-    builder.build().map(Verifier).map_err(TlsFileError::Verifier)
+    builder
+        .build()
+        .map(Verifier)
+        .map_err(TlsFileError::Verifier)
 }
 
 /// `None` when one is malformed or there is none. Parser errors are not

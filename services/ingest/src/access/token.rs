@@ -75,9 +75,9 @@ impl TokenRules {
         }
         let mut grants = Vec::new();
         for scope in ours {
-            let (right, pattern) = scope.split_once(':').map_or((scope, None), |(right, pattern)| {
-                (right, Some(pattern))
-            });
+            let (right, pattern) = scope
+                .split_once(':')
+                .map_or((scope, None), |(right, pattern)| (right, Some(pattern)));
             let Some(right) = Right::parse(right) else {
                 continue;
             };
@@ -101,16 +101,29 @@ fn why(kind: &ErrorKind) -> AccessError {
 
 /// The subject, shortened and cleaned: it goes into logs and sentences.
 fn name_of(claims: &Map<String, Value>) -> String {
-    let named = ["sub", "client_id"].iter().find_map(|key| claims.get(*key)?.as_str());
-    let visible = named.unwrap_or("unnamed").chars().filter(char::is_ascii_graphic);
+    let named = ["sub", "client_id"]
+        .iter()
+        .find_map(|key| claims.get(*key)?.as_str());
+    let visible = named
+        .unwrap_or("unnamed")
+        .chars()
+        .filter(char::is_ascii_graphic);
     visible.take(64).collect()
 }
 
 /// A list of texts, or one text with spaces between its words.
 fn words(claim: Option<&Value>) -> Vec<String> {
     match claim {
-        Some(Value::String(text)) => text.split(' ').filter(|it| !it.is_empty()).map(str::to_owned).collect(),
-        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::String(text)) => text
+            .split(' ')
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        Some(Value::Array(items)) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         _ => Vec::new(),
     }
 }

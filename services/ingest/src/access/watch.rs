@@ -140,7 +140,12 @@ impl Watcher {
                 return;
             }
             seen = now;
-            metrics.tell(setting, found.and_then(|contents| parse(&contents)).map(|new| value.set(new)));
+            metrics.tell(
+                setting,
+                found
+                    .and_then(|contents| parse(&contents))
+                    .map(|new| value.set(new)),
+            );
         };
         self.looks.push(Box::new(look));
         Ok(watched)
@@ -160,7 +165,9 @@ impl Watcher {
                 self.looks.iter_mut().for_each(|look| look());
             }
         };
-        let thread = std::thread::Builder::new().name("files".to_owned()).spawn(run)?;
+        let thread = std::thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(run)?;
         Ok(Watch {
             stop: Some(stop),
             thread: Some(thread),

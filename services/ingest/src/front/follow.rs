@@ -135,7 +135,7 @@ impl Followers {
             .context("cannot follow the models topic")?;
         self.front.catalog.set_reading(models.is_ok());
         if models.is_ok() {
-            models = match self.front.catalog.only_model(unix_ms()) {
+            models = match self.front.catalog.only_model(|_| true, unix_ms()) {
                 Err(nothing @ NotServed::Nothing) => Err(nothing.to_string()),
                 _ => Ok(()),
             };

@@ -33,9 +33,7 @@ impl Front {
         target: &Target,
     ) -> Result<Served, Error> {
         self.permit(caller, right, &target.model)?;
-        let found = self
-            .catalog
-            .find(&target.model, &target.wanted, unix_ms());
+        let found = self.catalog.find(&target.model, &target.wanted, unix_ms());
         found.map_err(|error| error.as_told_to(caller).into())
     }
 
@@ -79,7 +77,11 @@ impl NotServed {
     /// The same without the names of models that the caller may not use.
     pub(crate) fn as_told_to(mut self, caller: &Caller) -> Self {
         if let Self::UnknownModel { served, .. } | Self::Ambiguous { served } = &mut self {
-            let may = |model: &str| [Right::Read, Right::Predict].iter().any(|right| caller.may(*right, model));
+            let may = |model: &str| {
+                [Right::Read, Right::Predict]
+                    .iter()
+                    .any(|right| caller.may(*right, model))
+            };
             served.0.retain(|model| may(model));
         }
         self

@@ -9,6 +9,6 @@ mod response;
 mod routes;
 mod server;
 
-pub(crate) use guard::caller;
 pub(crate) use error::{HttpError, no_path, not_allowed, shortened_path};
+pub(crate) use guard::caller;
 pub(crate) use server::Server;

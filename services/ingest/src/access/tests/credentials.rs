@@ -32,7 +32,10 @@ fn a_key_opens_what_it_is_for() {
     access.permit(&caller, Right::Predict, "digits").unwrap();
     for (right, model) in [(Right::Predict, "fraud"), (Right::Read, "digits")] {
         let refused = access.permit(&caller, right, model).unwrap_err();
-        assert_eq!(refused.http_status(), 403);
+        assert_eq!(
+            crate::front::Error::from(refused.clone()).http_status(),
+            403
+        );
         assert!(refused.to_string().contains(model), "{refused}");
     }
 }
@@ -47,7 +50,10 @@ fn missing_and_wrong_keys_are_401_with_a_challenge() {
         ask(&access, "Bearer a.b.c").unwrap_err(),
         ask(&access, "Basic one").unwrap_err(),
     ] {
-        assert_eq!(refused.http_status(), 401);
+        assert_eq!(
+            crate::front::Error::from(refused.clone()).http_status(),
+            401
+        );
         assert!(refused.challenge().unwrap().starts_with("Bearer "));
     }
 }
@@ -66,7 +72,10 @@ fn optional_credentials_must_still_be_right() {
     access.permit(&anonymous, Right::Predict, "any").unwrap();
     let refused = access.permit(&anonymous, Right::Control, "any");
     assert!(matches!(refused, Err(AccessError::Forbidden { .. })));
-    assert_eq!(ask(&access, "Bearer two").unwrap_err(), AccessError::Unknown);
+    assert_eq!(
+        ask(&access, "Bearer two").unwrap_err(),
+        AccessError::Unknown
+    );
 }
 
 #[test]
@@ -75,7 +84,10 @@ fn a_changed_file_takes_keys_away_and_a_broken_one_does_not() {
     let (access, _watch) = open(&with_keys(&files));
     files.write("keys.toml", key_file("checkout", "two"));
     eventually("the new key", || ask(&access, "Bearer two").is_ok());
-    assert_eq!(ask(&access, "Bearer one").unwrap_err(), AccessError::Unknown);
+    assert_eq!(
+        ask(&access, "Bearer one").unwrap_err(),
+        AccessError::Unknown
+    );
     files.write("keys.toml", "[[keys]]\nnonsense");
     std::thread::sleep(20 * TICK);
     ask(&access, "Bearer two").unwrap();

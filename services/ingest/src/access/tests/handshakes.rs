@@ -1,6 +1,8 @@
 //! Handshakes in memory: which certificate is shown, and which client gets in.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -66,7 +68,9 @@ fn open_tls(settings: &TlsSettings) -> (Tls, Watch) {
 
 fn client(trusts: &Authority, shows: Option<&Identity>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(trusts.pem().as_bytes()).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_slice(trusts.pem().as_bytes()).unwrap())
+        .unwrap();
     let builder = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -131,7 +135,12 @@ fn grpc_speaks_http_2_only() {
     let mut config = client(&ca, None);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     assert!(!may_enter(&tls, config));
-    assert!(tls.server_config(Speaks::Http).unwrap().alpn_protocols.is_empty());
+    assert!(
+        tls.server_config(Speaks::Http)
+            .unwrap()
+            .alpn_protocols
+            .is_empty()
+    );
 }
 
 #[test]
@@ -154,7 +163,9 @@ fn a_new_certificate_is_shown_once_both_files_are_there() {
     std::thread::sleep(20 * TICK);
     assert!(may_enter(&tls, client(&old, None)));
     files.write("server.key", &server.key);
-    eventually("the new certificate", || may_enter(&tls, client(&new, None)));
+    eventually("the new certificate", || {
+        may_enter(&tls, client(&new, None))
+    });
     assert!(!may_enter(&tls, client(&old, None)));
     for nonsense in ["", "hunter2", "-----BEGIN CERTIFICATE-----\nhunter2\n"] {
         files.write("server.pem", nonsense);
@@ -173,7 +184,9 @@ fn a_new_client_authority_counts_also_for_sessions_that_began_before() {
     let remembers = Arc::new(remembers);
     shake(&tls, &remembers).unwrap();
     files.write("clients.pem", new.pem());
-    eventually("the new authority", || may_enter(&tls, client(&ca, Some(&new.client()))));
+    eventually("the new authority", || {
+        may_enter(&tls, client(&ca, Some(&new.client())))
+    });
     assert!(shake(&tls, &remembers).is_err());
 }
 
@@ -191,9 +204,21 @@ fn files_that_cannot_be_used_are_told_without_their_content() {
         assert!(sentence.contains(fragment), "{sentence}");
         assert!(!sentence.contains("hunter2"), "{sentence}");
     };
-    check("hunter2", &server.key, "tls.certificate holds no certificate");
-    check(&server.certificate, "hunter2", "tls.key holds no private key");
-    check(&server.certificate, "-----BEGIN hunter2", "tls.key holds no private key");
+    check(
+        "hunter2",
+        &server.key,
+        "tls.certificate holds no certificate",
+    );
+    check(
+        &server.certificate,
+        "hunter2",
+        "tls.key holds no private key",
+    );
+    check(
+        &server.certificate,
+        "-----BEGIN hunter2",
+        "tls.key holds no private key",
+    );
     check(&server.certificate, &other.key, "cannot be used together");
     check(&server.key, &server.certificate, "holds no certificate");
 }

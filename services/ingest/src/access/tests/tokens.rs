@@ -66,7 +66,10 @@ static SIGNERS: LazyLock<[Signer; 3]> = LazyLock::new(|| {
 });
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 /// Claims that are right in every way, and permit one model.
@@ -128,11 +131,31 @@ fn scopes_grant_rights_and_models() {
         access.permit(&caller, right, model).is_ok()
     };
     let scoped = |scope: &str| with(|it| it["scope"] = json!(scope));
-    assert!(may(&scoped("openid millrace:predict"), Right::Predict, "digits"));
-    assert!(!may(&scoped("openid millrace:predict"), Right::Read, "digits"));
-    assert!(may(&scoped("millrace:read:fraud-*"), Right::Read, "fraud-eu"));
-    assert!(!may(&scoped("millrace:read:fraud-*"), Right::Predict, "digits"));
-    assert!(!may(&scoped("millrace:everything"), Right::Predict, "digits"));
+    assert!(may(
+        &scoped("openid millrace:predict"),
+        Right::Predict,
+        "digits"
+    ));
+    assert!(!may(
+        &scoped("openid millrace:predict"),
+        Right::Read,
+        "digits"
+    ));
+    assert!(may(
+        &scoped("millrace:read:fraud-*"),
+        Right::Read,
+        "fraud-eu"
+    ));
+    assert!(!may(
+        &scoped("millrace:read:fraud-*"),
+        Right::Predict,
+        "digits"
+    ));
+    assert!(!may(
+        &scoped("millrace:everything"),
+        Right::Predict,
+        "digits"
+    ));
     let nothing = with(|it| drop(it.as_object_mut().unwrap().remove("models")));
     assert!(!may(&nothing, Right::Predict, "digits"));
     let unscoped = with(|it| it["models"] = json!("digits fraud-*"));
@@ -148,11 +171,23 @@ fn wrong_claims_are_refused() {
             assert_eq!(refused, expected, "{claims}");
         }
     };
-    check(with(|it| it["exp"] = json!(now() - 600)), AccessError::Expired);
-    check(with(|it| it["nbf"] = json!(now() + 600)), AccessError::TooEarly);
-    check(with(|it| it["iss"] = json!("https://other")), AccessError::Unknown);
+    check(
+        with(|it| it["exp"] = json!(now() - 600)),
+        AccessError::Expired,
+    );
+    check(
+        with(|it| it["nbf"] = json!(now() + 600)),
+        AccessError::TooEarly,
+    );
+    check(
+        with(|it| it["iss"] = json!("https://other")),
+        AccessError::Unknown,
+    );
     check(with(|it| it["aud"] = json!("other")), AccessError::Unknown);
-    check(with(|it| it["exp"] = json!("tomorrow")), AccessError::Unknown);
+    check(
+        with(|it| it["exp"] = json!("tomorrow")),
+        AccessError::Unknown,
+    );
     check(with(|it| it["nbf"] = json!("today")), AccessError::Unknown);
     for missing in ["exp", "iss", "aud"] {
         let claims = with(|it| drop(it.as_object_mut().unwrap().remove(missing)));
@@ -175,7 +210,8 @@ fn unsigned(header: &Value) -> String {
 #[test]
 fn another_algorithm_than_the_keys_is_refused() {
     let access = access();
-    let unknown = |token: &str| assert_eq!(ask_with(&access, token).unwrap_err(), AccessError::Unknown);
+    let unknown =
+        |token: &str| assert_eq!(ask_with(&access, token).unwrap_err(), AccessError::Unknown);
     for algorithm in ["none", "None", "HS256", "RS256", "ES256", "EdDSA"] {
         for kid in ["rsa", "ec", "ed"] {
             unknown(&unsigned(&json!({"alg": algorithm, "kid": kid})));
@@ -199,7 +235,8 @@ fn another_algorithm_than_the_keys_is_refused() {
 #[test]
 fn another_key_than_the_named_one_is_refused() {
     let access = access();
-    let unknown = |token: &str| assert_eq!(ask_with(&access, token).unwrap_err(), AccessError::Unknown);
+    let unknown =
+        |token: &str| assert_eq!(ask_with(&access, token).unwrap_err(), AccessError::Unknown);
     let stranger = Signer::new("ed", Algorithm::EdDSA);
     unknown(&stranger.sign(&claims()));
     let nameless = Header::new(Algorithm::EdDSA);
@@ -222,7 +259,10 @@ fn unknown_extensions_are_refused() {
     header.kid = Some("ed".to_owned());
     header.crit = Some(vec!["b64".to_owned()]);
     let token = jsonwebtoken::encode(&header, &claims(), &SIGNERS[2].key).unwrap();
-    assert_eq!(ask_with(&access(), &token).unwrap_err(), AccessError::Unknown);
+    assert_eq!(
+        ask_with(&access(), &token).unwrap_err(),
+        AccessError::Unknown
+    );
 }
 
 #[test]
@@ -252,7 +292,9 @@ fn a_changed_key_set_takes_keys_away() {
 
 #[track_caller]
 fn check_refused(set: &Value, fragment: &str) {
-    let refused = Jwks::parse(set.to_string().as_bytes()).err().expect("a refusal");
+    let refused = Jwks::parse(set.to_string().as_bytes())
+        .err()
+        .expect("a refusal");
     let sentence = refused.to_string();
     assert!(sentence.contains(fragment), "{sentence}");
     assert!(!sentence.contains("hunter2"), "{sentence}");
@@ -267,7 +309,10 @@ fn key_sets_that_would_be_dangerous_are_refused() {
     let mut private = SIGNERS[1].jwk.clone();
     private["d"] = json!("hunter2");
     check_refused(&json!({"keys": [private]}), "private or symmetric");
-    check_refused(&json!({"keys": [SIGNERS[1].jwk, SIGNERS[1].jwk]}), "stands twice");
+    check_refused(
+        &json!({"keys": [SIGNERS[1].jwk, SIGNERS[1].jwk]}),
+        "stands twice",
+    );
     let mut short = SIGNERS[0].jwk.clone();
     short["n"] = json!("AQAB");
     check_refused(&json!({"keys": [short]}), "2048 bits");

@@ -177,7 +177,10 @@ fn the_state_says_why_a_model_is_not_served() {
 
 #[test]
 fn a_request_without_a_model_means_the_only_one() {
-    assert_eq!(catalog_of(&[]).only_model(|_| true, NOW), Err(NotServed::Nothing));
+    assert_eq!(
+        catalog_of(&[]).only_model(|_| true, NOW),
+        Err(NotServed::Nothing)
+    );
     let catalog = catalog_of(&[descriptor("a", 1, "r")]);
     assert_eq!(catalog.only_model(|_| true, NOW), Ok("a".into()));
     publish(&catalog, &descriptor("b", 1, "r"));
