@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use crate::error::{Error, IntakeError};
 use crate::intake::{Intake, StartAt, TopicPartition};
 use crate::member::Member;
+use crate::membership::Membership;
 use crate::partitions::{self, Assignment};
 use crate::revocation::{self, Phase, Revocation};
 
@@ -44,6 +45,7 @@ impl<I: Intake> Member<I> {
         for partition in &gained {
             let assignment = Assignment::new(
                 partition.clone(),
+                Membership::of(&self.consumer),
                 Arc::clone(&self.budget),
                 self.metrics.ends.clone(),
             );

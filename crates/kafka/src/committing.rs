@@ -6,6 +6,7 @@ use tracing::warn;
 use crate::committer::Offsets;
 use crate::error::Error;
 use crate::failure::{self, Failure};
+use crate::group::Committing;
 use crate::intake::Intake;
 use crate::member::Member;
 
@@ -13,6 +14,10 @@ impl<I: Intake> Member<I> {
     /// Begins to commit what is finished, unless a commit is under way.
     pub(crate) fn commit(&mut self) -> Result<(), Error> {
         let offsets = self.partitions.uncommitted();
+        if self.settings.committing == Committing::Transactions {
+            self.partitions.mark_committed(&offsets);
+            return Ok(());
+        }
         if offsets.is_empty() || !self.committer.is_idle() {
             return Ok(());
         }

@@ -34,6 +34,8 @@ pub struct GroupSettings {
     /// Records of one partition that may wait behind an unfinished one before
     /// reading pauses; if that one was abandoned, the consumer fails.
     pub max_waiting_records: usize,
+    /// Who commits.
+    pub committing: Committing,
     /// How often offsets are committed.
     pub commit_interval: Duration,
     /// How long partitions being given up may take to finish their records.
@@ -43,6 +45,18 @@ pub struct GroupSettings {
     pub instance_id: Option<String>,
     /// Largest record that must be readable, in bytes.
     pub max_record_bytes: usize,
+}
+
+/// Who commits the offsets of finished records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Committing {
+    /// The member itself, every `commit_interval`.
+    #[default]
+    Member,
+    /// Whoever finishes the records, in the transaction that holds their
+    /// results ([`crate::Transactions`]); a commit of the member could come in
+    /// late and take the group back behind a transaction.
+    Transactions,
 }
 
 impl Default for GroupSettings {
@@ -55,6 +69,7 @@ impl Default for GroupSettings {
             max_in_flight_bytes: 64 << 20,
             max_in_flight_records: 100_000,
             max_waiting_records: 1_000_000,
+            committing: Committing::default(),
             commit_interval: Duration::from_secs(1),
             drain_deadline: Duration::from_secs(10),
             instance_id: None,

@@ -1,11 +1,12 @@
 //! Kafka clients that keep the promises of the pipeline: a group consumer that
 //! commits only what is finished, a producer that never drops silently, a
-//! follower without a group, a reader of single records, and the admin calls
-//! around them.
+//! follower without a group, a reader of single records, transactions, and the
+//! admin calls around them.
 //!
 //! This crate is the only user of rdkafka and knows nothing of tensors, Arrow
 //! or Avro: values are bytes here. Every client runs on threads of its own and
-//! never blocks an async runtime, except `Admin` and `Reader`, whose calls block.
+//! never blocks an async runtime, except `Admin`,
+//! `Reader` and `Transactions`, whose calls block.
 
 mod admin;
 mod assigning;
@@ -27,6 +28,7 @@ mod headers;
 mod intake;
 mod ledger;
 mod member;
+mod membership;
 pub mod metrics;
 mod offsets;
 mod outbox;
@@ -40,15 +42,17 @@ mod revocation;
 mod sending;
 mod state;
 mod ticket;
+mod transactions;
 
 pub use admin::{Admin, BrokerAddress, ClusterDescription, TopicOutcome, TopicSpec};
 pub use cluster::Cluster;
 pub use error::{Error, IntakeError};
 pub use failure::Failure;
 pub use follower::{FollowFrom, FollowPartitions, Follower, FollowerSettings};
-pub use group::{GroupConsumer, GroupSettings};
+pub use group::{Committing, GroupConsumer, GroupSettings};
 pub use headers::Headers;
 pub use intake::{Intake, StartAt, TopicPartition};
+pub use membership::Membership;
 pub use metrics::Metrics;
 pub use offsets::PartitionLag;
 pub use producer::{Compression, Producer, ProducerSettings};
@@ -57,3 +61,4 @@ pub use record::{OutRecord, Record};
 pub use sending::{Delivered, DeliveryError, DeliveryResult, NotSent, SendError};
 pub use state::State;
 pub use ticket::Ticket;
+pub use transactions::{Transaction, TransactionError, TransactionSettings, Transactions};

@@ -42,6 +42,9 @@ pub const PRODUCED_BYTES: &str = "millrace_kafka_produced_bytes";
 pub const PRODUCER_QUEUE_BYTES: &str = "millrace_kafka_producer_queue_bytes";
 /// Records refused because the producer's budget was spent. Counter.
 pub const PRODUCER_BUSY: &str = "millrace_kafka_producer_busy";
+/// Transactions, by result: `committed`, `fenced`, `refused`, `aborted`,
+/// `unknown`, `fatal`. Counter.
+pub const TRANSACTIONS: &str = "millrace_kafka_transactions";
 /// Records read by followers. Counter, by topic.
 pub const FOLLOWED_RECORDS: &str = "millrace_kafka_followed_records";
 /// Errors that clients report, by client and failure class. Counter.
@@ -82,6 +85,11 @@ pub(crate) struct Topic {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct TransactionResult {
+    pub(crate) result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct ClientFailure {
     pub(crate) client: &'static str,
     pub(crate) failure: &'static str,
@@ -108,6 +116,7 @@ pub struct Metrics {
     pub(crate) produced_bytes: Family<Topic, Counter>,
     pub(crate) producer_queue_bytes: Gauge,
     pub(crate) producer_busy: Counter,
+    pub(crate) transactions: Family<TransactionResult, Counter>,
     pub(crate) followed_records: Family<Topic, Counter>,
     pub(crate) client_errors: Family<ClientFailure, Counter>,
 }
@@ -132,6 +141,11 @@ impl Metrics {
             topic: topic.to_owned(),
         };
         self.lag_records.get(&label).map_or(0, |gauge| gauge.get())
+    }
+
+    pub(crate) fn count_transaction(&self, result: &'static str) {
+        let label = TransactionResult { result };
+        self.transactions.get_or_create(&label).inc();
     }
 
     fn register_consumer(&self, registry: &mut Registry) {
@@ -216,6 +230,11 @@ impl Metrics {
             PRODUCER_BUSY,
             "Records refused because the budget was spent",
             self.producer_busy.clone(),
+        );
+        registry.register(
+            TRANSACTIONS,
+            "Transactions ended",
+            self.transactions.clone(),
         );
         registry.register(
             FOLLOWED_RECORDS,

@@ -13,6 +13,7 @@ use crate::budget::Budget;
 use crate::error::Error;
 use crate::intake::TopicPartition;
 use crate::ledger::Ledger;
+use crate::membership::Membership;
 
 /// How tickets end, counted over all partitions of a group.
 #[derive(Clone, Debug)]
@@ -30,16 +31,23 @@ pub(crate) struct Assignment {
     pub(crate) partition: TopicPartition,
     pub(crate) budget: Arc<Budget>,
     pub(crate) ends: Ends,
+    pub(crate) membership: Membership,
     ledger: Mutex<Ledger>,
     current: AtomicBool,
 }
 
 impl Assignment {
-    pub(crate) fn new(partition: TopicPartition, budget: Arc<Budget>, ends: Ends) -> Self {
+    pub(crate) fn new(
+        partition: TopicPartition,
+        membership: Membership,
+        budget: Arc<Budget>,
+        ends: Ends,
+    ) -> Self {
         Self {
             partition,
             budget,
             ends,
+            membership,
             ledger: Mutex::default(),
             current: AtomicBool::new(true),
         }

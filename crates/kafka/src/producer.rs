@@ -208,7 +208,7 @@ impl Drop for Owner {
 }
 
 impl ProducerSettings {
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.max_record_bytes == 0 || self.max_record_bytes > self.max_queue_bytes {
             return Err(Error::BadSetting {
                 setting: "max_record_bytes",
@@ -229,7 +229,7 @@ impl ProducerSettings {
         Ok(())
     }
 
-    fn client_config(&self) -> Result<ClientConfig, Error> {
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, Error> {
         let defaults = [
             ("compression.codec", self.compression.name().to_owned()),
             // The same partition for the same key as Java producers choose.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::intake::TopicPartition;
+use crate::membership::Membership;
 use crate::partitions::Assignment;
 
 /// One record's place in its partition.
@@ -62,6 +63,12 @@ impl Ticket {
         &self.assignment.partition
     }
 
+    /// The membership under which the record was read.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        &self.assignment.membership
+    }
+
     /// Whether both tickets belong to the same assignment of the same
     /// partition, so that their sequence numbers compare.
     #[must_use]
@@ -107,6 +114,7 @@ mod tests {
         };
         Arc::new(Assignment::new(
             partition,
+            Membership::default(),
             Arc::new(Budget::new(100, 100)),
             ends,
         ))

@@ -15,3 +15,4 @@ mod producing;
 mod reading;
 mod rebalancing;
 mod support;
+mod transacting;
