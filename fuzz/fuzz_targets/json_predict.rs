@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use millrace_wire::json::{JsonLimits, parse_predict, write_predictions};
+use millrace_wire::json::{JsonLimits, JsonRules, parse_predict, write_predictions};
 use millrace_wire::{DType, Limits, Record, Signature, TensorSpec, encode_tensors};
 
 fuzz_target!(|body: &[u8]| {
@@ -16,7 +16,7 @@ fuzz_target!(|body: &[u8]| {
         signature.check(&record).expect("what was parsed fits the signature");
         let mut answer = Vec::new();
         // An answer may be refused, by text that JSON cannot hold for example, but not panic.
-        let _ = write_predictions(request.format, &record, &mut answer);
+        let _ = write_predictions(request.format, &record, &JsonRules::default(), &mut answer);
     }
 });
 

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
-use millrace_wire::json::{Format, JsonLimits, parse_predict, write_predictions};
+use millrace_wire::json::{Format, JsonLimits, JsonRules, parse_predict, write_predictions};
 use millrace_wire::{DType, Limits, Record, Signature, TensorSpec, encode_tensors};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -131,7 +131,13 @@ fn write(count: usize, values: &[f32]) {
     let (ours, theirs) = paired(
         || {
             out.clear();
-            write_predictions(Format::Row, black_box(&record), &mut out).expect("good");
+            write_predictions(
+                Format::Row,
+                black_box(&record),
+                &JsonRules::default(),
+                &mut out,
+            )
+            .expect("good");
             black_box(&out);
         },
         || {

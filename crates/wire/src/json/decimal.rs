@@ -1,65 +1,222 @@
-//! Floats as TensorFlow Serving lays them out, with the fewest digits that read back the same.
+//! Floats digit for digit as TensorFlow Serving writes them.
 //!
-//! Its layout is C's `%g`: scientific below 1e-4 and from 10^P on, where P is 6 if six digits suffice,
-//! else 9 for FP32 and 17 for FP64. Whole numbers in plain notation get `.0`.
+//! It is C's `%g` with P significant digits: six where they read back as the same value, else nine
+//! for FP32 and 17 for FP64. `%g` drops trailing zeros and turns scientific below 1e-4 and from 10^P
+//! on. Whole numbers in plain notation get `.0`.
 
-/// Digits in front of which `%g` turns scientific, where six digits suffice.
-const SIX_DIGITS: usize = 6;
+use super::limits::Strictness;
 
-/// Appends a single-precision float; `NaN`, `Infinity` and `-Infinity` are bare tokens.
-pub(super) fn push_f32(value: f32, out: &mut Vec<u8>) {
+/// Significant digits where they suffice.
+const SIX: usize = 6;
+/// Significant digits that tell any two FP32 values apart.
+const NINE: usize = 9;
+/// Significant digits that tell any two FP64 values apart.
+const SEVENTEEN: usize = 17;
+
+/// How floats are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Floats {
+    /// Digit for digit as TensorFlow Serving; strict rules write `null` for what is not finite.
+    Serving(Strictness),
+    /// With the fewest digits that read back the same.
+    Shortest,
+}
+
+/// Appends a single-precision float. `NaN`, `Infinity` and `-Infinity` are bare tokens, unless the
+/// rules are strict.
+pub(super) fn push_f32(value: f32, floats: Floats, out: &mut Vec<u8>) {
     if !value.is_finite() {
-        return push_special(f64::from(value), out);
+        return push_special(f64::from(value), floats, out);
     }
-    let mut buffer = zmij::Buffer::new();
-    let text = buffer.format_finite(value);
-    if is_plain(f64::from(value)) {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        push_in_style(text, 9, out);
+    if floats == Floats::Shortest {
+        let plain = is_plain(f64::from(value));
+        return push_text(zmij::Buffer::new().format_finite(value), plain, NINE, out);
+    }
+    if value.is_sign_negative() {
+        out.push(b'-');
+    }
+    let value = value.abs();
+    match quick_digits(value) {
+        Some(digits) => digits.push(out),
+        None => push_carefully(value, out),
     }
 }
 
 /// Appends a double-precision float, like [`push_f32`].
-pub(super) fn push_f64(value: f64, out: &mut Vec<u8>) {
+pub(super) fn push_f64(value: f64, floats: Floats, out: &mut Vec<u8>) {
     if !value.is_finite() {
-        return push_special(value, out);
+        return push_special(value, floats, out);
     }
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
-    if is_plain(value) {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        push_in_style(text, 17, out);
+    if floats == Floats::Shortest {
+        return push_text(text, is_plain(value), SEVENTEEN, out);
+    }
+    if value.is_subnormal() {
+        return push_subnormal(value, out);
+    }
+    match significant_digits(text) {
+        ..=SIX => push_text(text, is_plain(value), SIX, out),
+        SEVENTEEN => push_text(text, is_plain(value), SEVENTEEN, out),
+        // More than the fewest digits that read back are wanted.
+        _ => push_in_style(&format!("{value:.16e}"), SEVENTEEN, out),
     }
 }
 
-fn push_special(value: f64, out: &mut Vec<u8>) {
+/// True where `%g` writes plain notation, however many digits there are.
+fn is_plain(value: f64) -> bool {
+    value == 0.0 || (1e-4..1e6).contains(&value.abs())
+}
+
+fn push_text(text: &str, plain: bool, precision: usize, out: &mut Vec<u8>) {
+    match plain {
+        true => out.extend_from_slice(text.as_bytes()),
+        false => push_in_style(text, precision, out),
+    }
+}
+
+fn push_special(value: f64, floats: Floats, out: &mut Vec<u8>) {
     out.extend_from_slice(match value {
+        _ if floats == Floats::Serving(Strictness::Strict) => &b"null"[..],
         _ if value.is_nan() => b"NaN",
         f64::INFINITY => b"Infinity",
         _ => b"-Infinity",
     });
 }
 
-/// True where both styles write the same: plain notation, however many digits.
-fn is_plain(value: f64) -> bool {
-    value == 0.0 || (1e-4..1e6).contains(&value.abs())
+/// How many digits a number has, without zeros before the first and after the last.
+fn significant_digits(text: &str) -> usize {
+    let mantissa = text.split_once('e').map_or(text, |(mantissa, _)| mantissa);
+    let mantissa = mantissa.trim_start_matches(['-', '0', '.']);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    match fraction.trim_end_matches('0') {
+        "" => whole.trim_end_matches('0').len(),
+        fraction => whole.len() + fraction.len(),
+    }
 }
 
-/// Appends the number `text` in the style of `%g`; `many_digits` is P where six do not suffice.
+/// Few digits of a number: `0.ddd` times 10 to some power.
+struct Digits {
+    /// Of exactly `width` digits.
+    value: u32,
+    width: usize,
+    /// The power of ten of the first digit, -4 to 5.
+    exponent: i32,
+}
+
+/// The digits of a number from 1e-4 to 1e6 in plain notation; `None` elsewhere and where it would
+/// take more than exact arithmetic on doubles to tell.
+#[inline]
+fn quick_digits(value: f32) -> Option<Digits> {
+    // From 1e-4 to 1e5: how many are not above the number tells its exponent.
+    const DECADES: [f64; 10] = [1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5];
+    // 24 bits times a power of five of at most 28 bits: every product is exact.
+    const POWERS: [f64; 13] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+    ];
+    let exact = f64::from(value);
+    let decades = DECADES.iter().filter(|&&decade| exact >= decade).count();
+    if decades == 0 || exact >= 1e6 {
+        return None;
+    }
+    let exponent = i32::try_from(decades).ok()? - 5;
+    let power = POWERS.get(SIX + 4 - decades)?;
+    let scaled = exact * power;
+    let rounded = scaled.round_ties_even();
+    let off = (scaled - rounded).abs();
+    let half_gap = f64::from(f32::from_bits(value.to_bits() + 1) - value) / 2.0 * power;
+    let is_power_of_two = value.to_bits().trailing_zeros() >= f32::MANTISSA_DIGITS - 1;
+    if off < half_gap || off == 0.0 {
+        if (is_power_of_two && off != 0.0) || rounded >= 1e6 && exponent == 5 {
+            return None;
+        }
+        return Some(Digits::new(rounded, SIX, exponent));
+    }
+    if off == half_gap {
+        return None;
+    }
+    let scaled = exact * POWERS.get(NINE + 4 - decades)?;
+    Some(Digits::new(scaled.round_ties_even(), NINE, exponent))
+}
+
+impl Digits {
+    /// From a whole number of `width` digits, or of one more if rounding brought it there.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole and at most 10^9"
+    )]
+    #[inline]
+    fn new(rounded: f64, width: usize, exponent: i32) -> Self {
+        let value = rounded as u32;
+        let limit = [1_000_000, 1_000_000_000][usize::from(width == NINE)];
+        match value < limit {
+            true => Self {
+                value,
+                width,
+                exponent,
+            },
+            false => Self {
+                value: value / 10,
+                width,
+                exponent: exponent + 1,
+            },
+        }
+    }
+
+    #[inline]
+    fn push(self, out: &mut Vec<u8>) {
+        let mut text = [b'0'; NINE];
+        let mut rest = self.value;
+        for place in text.iter_mut().take(self.width).rev() {
+            *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        let zeros = text
+            .iter()
+            .take(self.width)
+            .rev()
+            .take_while(|&&digit| digit == b'0');
+        let count = (self.width - zeros.count()).max(1);
+        let digits = text.get(..count).unwrap_or(&text);
+        match usize::try_from(self.exponent) {
+            Ok(exponent) => push_large(digits, exponent, out),
+            Err(_) => push_small(digits, self.exponent, out),
+        }
+    }
+}
+
+/// A number of any size that is not negative.
 #[cold]
-fn push_in_style(text: &str, many_digits: usize, out: &mut Vec<u8>) {
+fn push_carefully(value: f32, out: &mut Vec<u8>) {
+    if value == 0.0 {
+        return out.extend_from_slice(b"0.0");
+    }
+    let text = format!("{value:.5e}");
+    if text.parse() == Ok(value) {
+        return push_in_style(&text, SIX, out);
+    }
+    push_in_style(&format!("{value:.8e}"), NINE, out);
+}
+
+/// A number so small that it has few bits, and that more than one number of six digits stands for.
+#[cold]
+fn push_subnormal(value: f64, out: &mut Vec<u8>) {
+    let text = format!("{value:.5e}");
+    if text.parse() == Ok(value) {
+        return push_in_style(&text, SIX, out);
+    }
+    push_in_style(&format!("{value:.16e}"), SEVENTEEN, out);
+}
+
+/// Appends the number `text` in the style of `%g` with this many significant digits.
+#[cold]
+fn push_in_style(text: &str, precision: usize, out: &mut Vec<u8>) {
     let unsigned = text.trim_start_matches('-');
     if unsigned.len() < text.len() {
         out.push(b'-');
     }
     let (digits, exponent) = split(unsigned);
-    let precision = if digits.len() <= SIX_DIGITS {
-        SIX_DIGITS
-    } else {
-        many_digits
-    };
     match usize::try_from(exponent) {
         Ok(exponent) if exponent < precision => push_large(&digits, exponent, out),
         Err(_) if exponent >= -4 => push_small(&digits, exponent, out),
@@ -114,80 +271,4 @@ fn push_scientific(digits: &[u8], exponent: i32, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn single(value: f32) -> String {
-        let mut out = Vec::new();
-        push_f32(value, &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    fn double(value: f64) -> String {
-        let mut out = Vec::new();
-        push_f64(value, &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn floats_look_as_tensorflow_serving_writes_them() {
-        for (value, expected) in [
-            (9_000_000.0, "9e+06"),
-            (999_999.0, "999999.0"),
-            (0.5, "0.5"),
-            (0.0003, "0.0003"),
-            (0.000_03, "3e-05"),
-            (555_557.5, "555557.5"),
-            (2.5, "2.5"),
-            (3.0, "3.0"),
-            (0.0, "0.0"),
-            (-0.0, "-0.0"),
-            (-9_000_000.0, "-9e+06"),
-            (1_000_000.0, "1e+06"),
-            (1_234_567.0, "1234567.0"),
-            (100_000_000.0, "1e+08"),
-            (1.25e30, "1.25e+30"),
-            (1e-10, "1e-10"),
-            (f32::MAX, "3.4028235e+38"),
-            (f32::NAN, "NaN"),
-            (f32::INFINITY, "Infinity"),
-            (f32::NEG_INFINITY, "-Infinity"),
-        ] {
-            assert_eq!(single(value), expected);
-        }
-        for (value, expected) in [
-            (0.1, "0.1"),
-            (1e100, "1e+100"),
-            (5e-324, "5e-324"),
-            (9_007_199_254_740_993.0, "9007199254740992.0"),
-            (123_456_789.5, "123456789.5"),
-            (-0.000_123_456_789, "-0.000123456789"),
-            (1e-5, "1e-05"),
-            (1e17, "1e+17"),
-        ] {
-            assert_eq!(double(value), expected);
-        }
-    }
-
-    #[test]
-    fn the_quick_way_writes_what_the_styled_way_would() {
-        let mut value = 1e-4;
-        while value < 999_999.0 {
-            for value in [value, -value] {
-                let narrow = f64_to_f32(value);
-                let mut styled = Vec::new();
-                push_in_style(zmij::Buffer::new().format_finite(value), 17, &mut styled);
-                assert_eq!(double(value).as_bytes(), styled);
-                styled.clear();
-                push_in_style(zmij::Buffer::new().format_finite(narrow), 9, &mut styled);
-                assert_eq!(single(narrow).as_bytes(), styled);
-            }
-            value *= 1.003_7;
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "any nearby float will do")]
-    fn f64_to_f32(value: f64) -> f32 {
-        value as f32
-    }
-}
+mod tests;

@@ -11,6 +11,11 @@ pub(super) trait Element {
 
     /// Reads the value that begins at `at`; stops with `WrongType` if it is of another kind.
     fn read(bytes: &[u8], at: usize) -> Read<Self::Native>;
+
+    /// Whether strict rules let the value pass.
+    fn is_finite(_value: Self::Native) -> bool {
+        true
+    }
 }
 
 /// `true` and `false`, stored as one byte of 1 or 0.

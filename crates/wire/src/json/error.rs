@@ -55,18 +55,19 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// The body `{"error":"…"}` that TensorFlow Serving's clients expect, at most 512 bytes long; a longer
-/// sentence is cut between characters.
+/// The body `{"error": "…"}` that TensorFlow Serving's clients expect, laid out as there and at most
+/// 512 bytes long; a longer sentence is cut between characters.
 pub fn error_body(sentence: &str) -> Vec<u8> {
-    let mut body = br#"{"error":""#.to_vec();
+    const END: &[u8] = b"\"\n}";
+    let mut body = b"{\n    \"error\": \"".to_vec();
     for character in sentence.chars() {
         let before = body.len();
         push_escaped(character.encode_utf8(&mut [0; 4]).as_bytes(), &mut body);
-        if body.len() > MAX_BODY_BYTES - 2 {
+        if body.len() > MAX_BODY_BYTES - END.len() {
             body.truncate(before);
             break;
         }
     }
-    body.extend_from_slice(br#""}"#);
+    body.extend_from_slice(END);
     body
 }

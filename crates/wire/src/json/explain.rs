@@ -65,6 +65,11 @@ pub(super) fn value_error(stop: Stop, place: &Place<'_>) -> JsonError {
         }
         Fault::TooManyElements => JsonError::too_large(format!("too many elements{suffix}")),
         Fault::OutOfRange => type_error(&token, place),
+        Fault::NotFinite => JsonError::invalid(format!(
+            "JSON Value: {} is not a finite {}, as strict JSON requires{suffix}",
+            echo(&token),
+            place.spec().dtype
+        )),
         Fault::Base64Text => JsonError::invalid(format!(
             "JSON Value: {} Unable to base64 decode{suffix}",
             echo(&token)
@@ -121,7 +126,7 @@ fn type_error(token: &Scanner<'_>, place: &Place<'_>) -> JsonError {
     ))
 }
 
-fn json_type(token: &Scanner<'_>) -> &'static str {
+pub(super) fn json_type(token: &Scanner<'_>) -> &'static str {
     match token.clone().peek() {
         Some(b'"') => "String",
         Some(b'[') => "Array",
@@ -281,14 +286,14 @@ fn probe() -> SkipBudget {
 
 /// The error for a body whose root is `token`, which is no object.
 #[cold]
-pub(super) fn not_an_object(token: &Scanner<'_>) -> JsonError {
+pub(super) fn not_an_object(token: &Scanner<'_>, expected: &str) -> JsonError {
     let mut scanner = token.clone();
     if scanner.peek().is_none() {
         return document_error(syntax("The document is empty.", scanner.at()));
     }
     match scanner.skip_value(&mut probe()) {
         Ok(()) => JsonError::invalid(format!(
-            "JSON Value: {} Is not object, expecting {{\"instances\": [...]}} or {{\"inputs\": ...}}",
+            "JSON Value: {} Is not object, expecting {expected}",
             echo(token)
         )),
         Err(stop) => document_error(stop),

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use arrow::buffer::{Buffer, MutableBuffer};
 
 use super::element::Element;
+use super::limits::{JsonLimits, Strictness};
 use super::nested::{Leaves, Length};
 use super::scanner::{Scanner, skip_whitespace};
 use super::stop::{Fault, MISSING_COMMA_IN_LIST, Stop, syntax};
@@ -15,14 +16,16 @@ pub(super) struct FixedValues {
     buffer: MutableBuffer,
     filled: usize,
     max_elements: usize,
+    strictness: Strictness,
 }
 
 impl FixedValues {
-    pub(super) fn new(max_elements: usize) -> Self {
+    pub(super) fn new(limits: &JsonLimits) -> Self {
         Self {
             buffer: MutableBuffer::new(0),
             filled: 0,
-            max_elements,
+            max_elements: limits.max_elements,
+            strictness: limits.rules.strictness,
         }
     }
 
@@ -93,6 +96,12 @@ impl<E: Element> Leaves for FixedLeaves<'_, E> {
     fn read_one(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
         scanner.peek();
         let (value, end) = E::read(scanner.bytes(), scanner.at())?;
+        if self.values.strictness == Strictness::Strict && !E::is_finite(value) {
+            return Err(Stop {
+                fault: Fault::NotFinite,
+                at: scanner.at(),
+            });
+        }
         if let [place] = self.values.places(Some(1), scanner)? {
             *place = value;
         }
@@ -112,8 +121,12 @@ impl<E: Element> Leaves for FixedLeaves<'_, E> {
             if wanted == Some(0) {
                 return Ok(Length::Over);
             }
+            let strictness = self.values.strictness;
             let places = self.values.places(wanted, scanner)?;
             let read = fill::<E>(scanner.bytes(), scanner.at(), places)?;
+            if strictness == Strictness::Strict {
+                check_finite::<E>(scanner, places.get(..read.count).unwrap_or_default())?;
+            }
             self.values.filled += read.count;
             count += read.count;
             scanner.advance_to(read.end);
@@ -122,6 +135,25 @@ impl<E: Element> Leaves for FixedLeaves<'_, E> {
             }
         }
     }
+}
+
+/// Stops at the first of the values just read that is not finite.
+fn check_finite<E: Element>(scanner: &Scanner<'_>, values: &[E::Native]) -> Result<(), Stop> {
+    let Some(first) = values.iter().position(|&value| !E::is_finite(value)) else {
+        return Ok(());
+    };
+    let mut scanner = scanner.clone();
+    for _ in 0..first {
+        scanner.peek();
+        let (_, end) = E::read(scanner.bytes(), scanner.at())?;
+        scanner.advance_to(end);
+        scanner.after_element()?;
+    }
+    scanner.peek();
+    Err(Stop {
+        fault: Fault::NotFinite,
+        at: scanner.at(),
+    })
 }
 
 /// What [`fill`] read.

@@ -24,6 +24,10 @@ impl<F: Format> Element for Real<F> {
             None => carefully::<F>(bytes, at, end),
         }
     }
+
+    fn is_finite(value: F::Native) -> bool {
+        F::is_finite(value)
+    }
 }
 
 /// Numbers of at most 19 digits without an exponent.

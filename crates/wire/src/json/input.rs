@@ -8,6 +8,7 @@ use super::element::Boolean;
 use super::fixed::FixedValues;
 use super::float::Real;
 use super::integer::Integer;
+use super::limits::JsonLimits;
 use super::nested::read_nested;
 use super::request::Format;
 use super::rounding::{Brain, Half};
@@ -34,13 +35,13 @@ enum Values {
 
 impl<'s> Input<'s> {
     /// `None` if the specification has no dimension for rows or more dimensions than any tensor.
-    pub(super) fn new(spec: &'s TensorSpec, max_elements: usize) -> Option<Self> {
+    pub(super) fn new(spec: &'s TensorSpec, limits: &JsonLimits) -> Option<Self> {
         if spec.shape.is_empty() || spec.shape.len() > Limits::MAX_RANK {
             return None;
         }
         let values = match spec.dtype {
-            DType::String | DType::Bytes => Values::Text(TextValues::new(spec.dtype, max_elements)),
-            _ => Values::Fixed(FixedValues::new(max_elements)),
+            DType::String | DType::Bytes => Values::Text(TextValues::new(spec.dtype, limits)),
+            _ => Values::Fixed(FixedValues::new(limits)),
         };
         Some(Self {
             spec,
@@ -88,6 +89,45 @@ impl<'s> Input<'s> {
         }?;
         self.count += 1;
         Ok(())
+    }
+
+    /// Reads one row that is written as one value or as a flat list of `elements` values, which fit
+    /// the row's shape.
+    pub(super) fn read_flat(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        elements: usize,
+    ) -> Result<(), Stop> {
+        let is_list = scanner.peek() == Some(b'[');
+        let flat = &mut [Some(elements)][..usize::from(is_list)];
+        match &mut self.values {
+            Values::Text(text) => read_nested(scanner, flat, text),
+            Values::Fixed(fixed) => read_fixed(scanner, flat, (fixed, self.spec.dtype)),
+        }?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Fixes the open dimension of a row, if there is one, so that a row has `elements`; false if
+    /// no row of this input can have as many.
+    pub(super) fn fix_row(&mut self, elements: usize) -> bool {
+        let mut known = 1usize;
+        let mut open = None;
+        for dimension in &mut self.dimensions {
+            match dimension {
+                Some(size) => known = known.saturating_mul(*size),
+                None if open.is_some() => return false,
+                None => open = Some(dimension),
+            }
+        }
+        match open {
+            None => known == elements,
+            Some(_) if known == 0 || elements % known != 0 => false,
+            Some(dimension) => {
+                *dimension = Some(elements / known);
+                true
+            }
+        }
     }
 
     /// The tensor of all values; `rows` are the instances in row format.

@@ -61,7 +61,7 @@ impl Inputs<'_> {
     }
 
     /// The names of all inputs in order, as many as fit a sentence.
-    fn names(&self) -> String {
+    pub(super) fn names(&self) -> String {
         const ENOUGH_BYTES: usize = 160;
         let mut names = String::new();
         for index in self.sorted() {

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use crate::{Tensor, TensorSpec};
 
+use super::document::check_encoding;
 use super::element::Element;
 use super::error::JsonError;
 use super::explain::{Place, document_error, echo, value_error};
 use super::input::Input;
 use super::integer::Integer;
 use super::limits::JsonLimits;
-use super::request::{Format, check_encoding};
+use super::request::Format;
 use super::scanner::{Next, Scanner, SkipBudget};
 use super::stop::{Fault, syntax};
 
@@ -19,7 +20,7 @@ use super::stop::{Fault, syntax};
 pub(crate) struct Reader<'a> {
     scanner: Scanner<'a>,
     budget: SkipBudget,
-    max_elements: usize,
+    limits: JsonLimits,
 }
 
 /// An object or list that is being read.
@@ -38,7 +39,7 @@ impl<'a> Reader<'a> {
                 depth: limits.max_depth,
                 keys: limits.max_ignored_keys,
             },
-            max_elements: limits.max_elements,
+            limits: limits.clone(),
         })
     }
 
@@ -162,7 +163,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Tensor, JsonError> {
         self.scanner.peek();
         let value = self.scanner.clone();
-        let mut input = Input::new(spec, self.max_elements).ok_or_else(|| {
+        let mut input = Input::new(spec, &self.limits).ok_or_else(|| {
             JsonError::invalid("the signature has an input without rows or of too many dimensions")
         })?;
         input.set_dimensions(dimensions);

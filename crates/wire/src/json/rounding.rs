@@ -18,6 +18,9 @@ pub(super) trait Format {
 
     /// A value without a decimal: not a number or infinite.
     fn special(value: f64) -> Self::Native;
+
+    /// False for what is not a number or infinite.
+    fn is_finite(value: Self::Native) -> bool;
 }
 
 /// Powers of ten that an `f64` holds exactly.
@@ -143,6 +146,10 @@ impl Format for f64 {
     fn special(value: f64) -> f64 {
         value
     }
+
+    fn is_finite(value: f64) -> bool {
+        value.is_finite()
+    }
 }
 
 impl Format for f32 {
@@ -171,6 +178,10 @@ impl Format for f32 {
     fn special(value: f64) -> f32 {
         narrowed(value)
     }
+
+    fn is_finite(value: f32) -> bool {
+        value.is_finite()
+    }
 }
 
 /// IEEE half precision, stored as bits.
@@ -191,6 +202,10 @@ impl Format for Half {
     fn special(value: f64) -> u16 {
         f16::from_f32(rounded_to_odd(value)).to_bits()
     }
+
+    fn is_finite(bits: u16) -> bool {
+        f16::from_bits(bits).is_finite()
+    }
 }
 
 /// Brain floating point, stored as bits.
@@ -210,6 +225,10 @@ impl Format for Brain {
 
     fn special(value: f64) -> u16 {
         bf16::from_f32(rounded_to_odd(value)).to_bits()
+    }
+
+    fn is_finite(bits: u16) -> bool {
+        bf16::from_bits(bits).is_finite()
     }
 }
 

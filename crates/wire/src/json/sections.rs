@@ -34,7 +34,7 @@ impl<'s> Inputs<'s> {
     pub(super) fn new(signature: &'s Signature, limits: &JsonLimits) -> Result<Self, JsonError> {
         let mut inputs = Vec::with_capacity(signature.inputs.len());
         for spec in &signature.inputs {
-            inputs.push(Input::new(spec, limits.max_elements).ok_or_else(|| {
+            inputs.push(Input::new(spec, limits).ok_or_else(|| {
                 let name = Name(&spec.name);
                 JsonError::invalid(format!(
                     "input {name} has no dimension for rows, or too many dimensions"
@@ -195,7 +195,7 @@ impl<'s> Inputs<'s> {
     }
 
     /// The input named `key`, where `position` members of the object came before.
-    fn find(&mut self, key: &[u8], position: usize) -> Option<usize> {
+    pub(super) fn find(&mut self, key: &[u8], position: usize) -> Option<usize> {
         let predicted = self.order.get(position).copied().unwrap_or(position);
         if self.name(predicted) == Some(key) {
             return Some(predicted);
@@ -226,11 +226,11 @@ impl<'s> Inputs<'s> {
         by_name
     }
 
-    fn count(&self, index: usize) -> usize {
+    pub(super) fn count(&self, index: usize) -> usize {
         self.inputs.get(index).map_or(0, Input::count)
     }
 
-    fn set_format(&mut self, format: Format) {
+    pub(super) fn set_format(&mut self, format: Format) {
         for input in &mut self.inputs {
             input.set_format(format);
         }

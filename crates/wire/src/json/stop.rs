@@ -17,6 +17,8 @@ pub(super) enum Fault {
     WrongType,
     /// An integer that the input's element type cannot hold.
     OutOfRange,
+    /// A float that is not finite, or not as its type, where rules are strict.
+    NotFinite,
     /// An object that is not `{"b64": "…"}`, where one is allowed.
     Base64Object,
     /// A `b64` text that is not base64.

@@ -9,6 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crate::{DType, VariableData};
 
 use super::element::wrong_type;
+use super::limits::{JsonLimits, PlainBytes};
 use super::nested::{Leaves, Length};
 use super::scanner::{Next, Scanner};
 use super::stop::{Fault, Stop};
@@ -22,14 +23,16 @@ pub(super) struct TextValues {
     data: VariableData,
     dtype: DType,
     max_elements: usize,
+    plain: PlainBytes,
 }
 
 impl TextValues {
-    pub(super) fn new(dtype: DType, max_elements: usize) -> Self {
+    pub(super) fn new(dtype: DType, limits: &JsonLimits) -> Self {
         Self {
             data: VariableData::new(),
             dtype,
-            max_elements,
+            max_elements: limits.max_elements,
+            plain: limits.rules.plain_bytes,
         }
     }
 
@@ -56,6 +59,10 @@ impl Leaves for TextValues {
         match start {
             Some(b'"') => {
                 let text = scanner.string()?;
+                if self.dtype == DType::Bytes && self.plain == PlainBytes::Base64 {
+                    let fault = Fault::Base64Text;
+                    return self.push(&decode(&text).ok_or(Stop { fault, at })?, at);
+                }
                 self.push(&text, at)
             }
             Some(b'{') => {

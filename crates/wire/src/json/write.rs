@@ -1,12 +1,15 @@
-//! Results as TensorFlow Serving's `predictions` and `outputs`, without white space.
+//! Results as TensorFlow Serving's `predictions` and `outputs`, with its layout.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use half::{bf16, f16};
 
-use crate::{DType, Limits, Record, Tensor, TensorBuilder, TensorError, VariableData};
+use crate::{DType, Record, Tensor, TensorBuilder, TensorError};
 
-use super::decimal::{push_f32, push_f64};
+use super::decimal::{Floats, push_f32, push_f64};
+use super::layout::{Layout, ListStyle, push_lists};
+use super::limits::JsonRules;
+use super::method::Method;
 use super::request::Format;
 
 /// Why a result cannot be written.
@@ -15,67 +18,135 @@ pub enum WriteError {
     /// A column could not be read.
     #[error("result cannot be written as JSON")]
     Column(#[source] TensorError),
+    /// The model does not have the outputs that the verb is about: 400.
+    #[error("method {method} needs a model with {why}; this one is for :predict")]
+    Unfit {
+        /// What was asked for.
+        method: Method,
+        /// What the model would have to have.
+        why: &'static str,
+    },
 }
 
-/// Appends `{"predictions":[…]}` for row format or `{"outputs":…}` for column format.
+/// How values are written.
+#[derive(Debug, Clone, Copy)]
+struct Style {
+    layout: Layout,
+    floats: Floats,
+}
+
+impl Style {
+    fn inside(self, levels: usize) -> Self {
+        Self {
+            layout: self.layout.inside(levels),
+            ..self
+        }
+    }
+}
+
+/// Appends `{"predictions": […]}` for row format or `{"outputs": …}` for column format, laid out as
+/// TensorFlow Serving does.
 ///
 /// One output is a plain list, several are objects with the outputs' names as keys. Rows may differ in
-/// shape. `Bytes`, and `String` outputs whose name ends in `_bytes`, are written as `{"b64":"…"}`.
+/// shape. `Bytes`, and `String` outputs whose name ends in `_bytes`, are written as `{"b64": "…"}`.
+/// Strict rules write `null` for floats that are not finite.
+///
+/// # Errors
+/// [`WriteError::Column`] if the record's columns cannot be read.
 pub fn write_predictions(
     format: Format,
     outputs: &Record,
+    rules: &JsonRules,
     out: &mut Vec<u8>,
 ) -> Result<(), WriteError> {
+    let style = |depth, lists| Style {
+        layout: Layout { depth, lists },
+        floats: Floats::Serving(rules.strictness),
+    };
     match format {
         Format::Row => {
-            out.extend_from_slice(br#"{"predictions":["#);
-            for run in outputs.uniform_runs() {
-                let tensors = read_columns(outputs, 0..outputs.columns().len(), &run)?;
-                for row in 0..run.len() {
-                    separate(run.start + row, out);
-                    push_row(&tensors, row, out);
-                }
-            }
-            out.extend_from_slice(b"]}");
+            out.extend_from_slice(b"{\n    \"predictions\": [");
+            push_rows(outputs, style(2, ListStyle::OneLine), out)?;
+            out.extend_from_slice(b"\n    ]\n}");
         }
         Format::Column => {
-            out.extend_from_slice(br#"{"outputs":"#);
-            push_columns(outputs, out)?;
-            out.push(b'}');
+            out.extend_from_slice(b"{\n    \"outputs\": ");
+            push_columns(outputs, style(1, ListStyle::Lines), out)?;
+            out.extend_from_slice(b"\n}");
         }
     }
     Ok(())
 }
 
-fn push_columns(outputs: &Record, out: &mut Vec<u8>) -> Result<(), WriteError> {
+fn push_rows(outputs: &Record, style: Style, out: &mut Vec<u8>) -> Result<(), WriteError> {
     let named = outputs.columns().len() > 1;
-    if named {
-        out.push(b'{');
-    }
-    for (index, column) in outputs.columns().iter().enumerate() {
-        if named {
-            separate(index, out);
-            push_key(column.name(), out);
-        }
-        out.push(b'[');
-        for run in outputs.uniform_runs() {
-            for tensor in read_columns(outputs, index..index + 1, &run)? {
-                for row in 0..run.len() {
-                    separate(run.start + row, out);
-                    push_value(&tensor, row, out);
+    for run in outputs.uniform_runs() {
+        let tensors = read_columns(outputs, 0..outputs.columns().len(), &run)?;
+        for row in 0..run.len() {
+            if named {
+                if run.start + row > 0 {
+                    out.push(b',');
                 }
+                style.layout.new_line(out);
+                push_object(&tensors, row, style, out);
+                continue;
+            }
+            if run.start + row > 0 {
+                style.layout.separate(out);
+            }
+            for tensor in &tensors {
+                push_value(tensor, row, style, out);
             }
         }
-        out.push(b']');
     }
-    if named {
-        out.push(b'}');
+    Ok(())
+}
+
+fn push_columns(outputs: &Record, style: Style, out: &mut Vec<u8>) -> Result<(), WriteError> {
+    let columns = outputs.columns();
+    if columns.len() == 1 {
+        return push_column(outputs, 0, style, out);
     }
+    out.push(b'{');
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        style.inside(1).layout.new_line(out);
+        push_key(column.name(), out);
+        push_column(outputs, index, style.inside(1), out)?;
+    }
+    style.layout.new_line(out);
+    out.push(b'}');
+    Ok(())
+}
+
+fn push_column(
+    outputs: &Record,
+    column: usize,
+    style: Style,
+    out: &mut Vec<u8>,
+) -> Result<(), WriteError> {
+    let inside = style.inside(1);
+    out.push(b'[');
+    for run in outputs.uniform_runs() {
+        for tensor in read_columns(outputs, column..column + 1, &run)? {
+            for row in 0..run.len() {
+                match run.start + row {
+                    0 => inside.layout.break_line(out),
+                    _ => inside.layout.separate(out),
+                }
+                push_value(&tensor, row, inside, out);
+            }
+        }
+    }
+    style.layout.break_line(out);
+    out.push(b']');
     Ok(())
 }
 
 /// Rows of one shape as one tensor per column.
-fn read_columns(
+pub(super) fn read_columns(
     outputs: &Record,
     columns: std::ops::Range<usize>,
     rows: &std::ops::Range<usize>,
@@ -96,85 +167,123 @@ fn read_columns(
     Ok(tensors)
 }
 
-fn push_row(tensors: &[Tensor], row: usize, out: &mut Vec<u8>) {
-    if let [tensor] = tensors {
-        return push_value(tensor, row, out);
-    }
+fn push_object(tensors: &[Tensor], row: usize, style: Style, out: &mut Vec<u8>) {
+    let inside = style.inside(1);
     out.push(b'{');
     for (index, tensor) in tensors.iter().enumerate() {
-        separate(index, out);
+        if index > 0 {
+            out.push(b',');
+        }
+        inside.layout.new_line(out);
         push_key(tensor.name(), out);
-        push_value(tensor, row, out);
+        push_value(tensor, row, inside, out);
     }
+    style.layout.new_line(out);
     out.push(b'}');
 }
 
+/// Appends one row of a tensor for other protocols: without white space, floats with the fewest
+/// digits that read back the same.
+pub(crate) fn push_compact(tensor: &Tensor, row: usize, out: &mut Vec<u8>) {
+    let style = Style {
+        layout: Layout {
+            depth: 0,
+            lists: ListStyle::Compact,
+        },
+        floats: Floats::Shortest,
+    };
+    push_value(tensor, row, style, out);
+}
+
 /// Appends one row of a tensor: an element, or lists of the row's shape.
-pub(crate) fn push_value(tensor: &Tensor, row: usize, out: &mut Vec<u8>) {
-    let count = tensor.elements_per_row();
-    let first = row * count;
-    let shape = tensor.row_shape();
+fn push_value(tensor: &Tensor, row: usize, style: Style, out: &mut Vec<u8>) {
+    let place = Place { tensor, row, style };
+    let floats = style.floats;
     match tensor.dtype() {
-        DType::Bool => push_typed(tensor, first, out, |&value: &u8, out| {
+        DType::Bool => place.push(out, |&value: &u8, out| {
             out.extend_from_slice(if value == 0 { b"false" } else { b"true" });
         }),
-        DType::Int8 => push_typed(tensor, first, out, push_integer::<i8>),
-        DType::Int16 => push_typed(tensor, first, out, push_integer::<i16>),
-        DType::Int32 => push_typed(tensor, first, out, push_integer::<i32>),
-        DType::Int64 => push_typed(tensor, first, out, push_integer::<i64>),
-        DType::Uint8 => push_typed(tensor, first, out, push_integer::<u8>),
-        DType::Uint16 => push_typed(tensor, first, out, push_integer::<u16>),
-        DType::Uint32 => push_typed(tensor, first, out, push_integer::<u32>),
-        DType::Uint64 => push_typed(tensor, first, out, push_integer::<u64>),
-        DType::Float16 => push_typed(tensor, first, out, |value: &f16, out| {
-            push_f32(value.to_f32(), out)
+        DType::Int8 => place.push(out, push_integer::<i8>),
+        DType::Int16 => place.push(out, push_integer::<i16>),
+        DType::Int32 => place.push(out, push_integer::<i32>),
+        DType::Int64 => place.push(out, push_integer::<i64>),
+        DType::Uint8 => place.push(out, push_integer::<u8>),
+        DType::Uint16 => place.push(out, push_integer::<u16>),
+        DType::Uint32 => place.push(out, push_integer::<u32>),
+        DType::Uint64 => place.push(out, push_integer::<u64>),
+        DType::Float16 => place.push(out, |value: &f16, out| {
+            push_f32(value.to_f32(), floats, out);
         }),
-        DType::Bfloat16 => push_typed(tensor, first, out, |&bits: &u16, out| {
-            push_f32(bf16::from_bits(bits).to_f32(), out);
+        DType::Bfloat16 => place.push(out, |&bits: &u16, out| {
+            push_f32(bf16::from_bits(bits).to_f32(), floats, out);
         }),
-        DType::Float32 => push_typed(tensor, first, out, |&value: &f32, out| push_f32(value, out)),
-        DType::Float64 => push_typed(tensor, first, out, |&value: &f64, out| push_f64(value, out)),
-        DType::String | DType::Bytes => {
-            let as_base64 = tensor.dtype() == DType::Bytes || tensor.name().ends_with("_bytes");
-            if let Some(elements) = tensor.elements() {
-                push_lists(shape, out, |index, out| {
-                    push_text(elements, first + index, as_base64, out)
-                });
-            }
-        }
+        DType::Float32 => place.push(out, |&value: &f32, out| push_f32(value, floats, out)),
+        DType::Float64 => place.push(out, |&value: &f64, out| push_f64(value, floats, out)),
+        DType::String | DType::Bytes => place.push_texts(out),
     }
 }
 
-fn push_typed<T: arrow::datatypes::ArrowNativeType>(
-    tensor: &Tensor,
-    first: usize,
-    out: &mut Vec<u8>,
-    push: impl Fn(&T, &mut Vec<u8>),
-) {
-    let values = tensor
-        .typed::<T>()
-        .and_then(|values| values.get(first..))
-        .unwrap_or_default();
-    push_lists(tensor.row_shape(), out, |index, out| {
-        if let Some(value) = values.get(index) {
-            push(value, out);
-        }
-    });
+/// One row of a tensor.
+#[derive(Clone, Copy)]
+struct Place<'t> {
+    tensor: &'t Tensor,
+    row: usize,
+    style: Style,
+}
+
+impl Place<'_> {
+    fn push<T: arrow::datatypes::ArrowNativeType>(
+        self,
+        out: &mut Vec<u8>,
+        push: impl Fn(&T, &mut Vec<u8>),
+    ) {
+        let values = self
+            .tensor
+            .typed::<T>()
+            .and_then(|values| values.get(self.row * self.tensor.elements_per_row()..))
+            .unwrap_or_default();
+        let shape = self.tensor.row_shape();
+        push_lists(shape, self.style.layout, out, |index, _, out| {
+            if let Some(value) = values.get(index) {
+                push(value, out);
+            }
+        });
+    }
+
+    fn push_texts(self, out: &mut Vec<u8>) {
+        let tensor = self.tensor;
+        let as_base64 = tensor.dtype() == DType::Bytes || tensor.name().ends_with("_bytes");
+        let first = self.row * tensor.elements_per_row();
+        let Some(elements) = tensor.elements() else {
+            return;
+        };
+        push_lists(
+            tensor.row_shape(),
+            self.style.layout,
+            out,
+            |index, layout, out| {
+                let element = elements.get(first + index);
+                match as_base64 {
+                    true => push_base64_object(element, layout, out),
+                    false => push_string(element, out),
+                }
+            },
+        );
+    }
 }
 
 fn push_integer<T: itoa::Integer + Copy>(value: &T, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes());
 }
 
-fn push_text(elements: &VariableData, index: usize, as_base64: bool, out: &mut Vec<u8>) {
-    let element = elements.get(index);
-    if as_base64 {
-        out.extend_from_slice(br#"{"b64":""#);
-        push_base64(element, out);
-        out.extend_from_slice(br#""}"#);
-    } else {
-        push_string(element, out);
-    }
+fn push_base64_object(element: &[u8], layout: Layout, out: &mut Vec<u8>) {
+    out.push(b'{');
+    layout.inside(1).new_line(out);
+    out.extend_from_slice(b"\"b64\": \"");
+    push_base64(element, out);
+    out.push(b'"');
+    layout.new_line(out);
+    out.push(b'}');
 }
 
 fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
@@ -184,56 +293,9 @@ fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.truncate(start + written.expect("the place was made as long as the text"));
 }
 
-/// Appends lists inside lists of the given sizes, calling `element` for each element in order.
-fn push_lists(shape: &[usize], out: &mut Vec<u8>, element: impl Fn(usize, &mut Vec<u8>)) {
-    // What is inside an empty list has no size that could be seen.
-    let visible = shape
-        .iter()
-        .position(|&size| size == 0)
-        .map_or(shape.len(), |empty| empty + 1);
-    let Some((&length, outer)) = shape.get(..visible).unwrap_or_default().split_last() else {
-        return element(0, out);
-    };
-    // How many innermost lists there are in one list of each outer level.
-    let mut lists = [1usize; Limits::MAX_RANK];
-    let mut total = 1;
-    for (level, &size) in outer.iter().enumerate().rev() {
-        total *= size;
-        lists[level] = total;
-    }
-    let lists = &lists[..outer.len()];
-    for list in 0..total {
-        let begun = lists.iter().filter(|&&inside| list % inside == 0).count();
-        out.resize(out.len() + begun, b'[');
-        out.push(b'[');
-        for index in list * length..(list + 1) * length {
-            element(index, out);
-            out.push(b',');
-        }
-        if length > 0 {
-            out.pop();
-        }
-        out.push(b']');
-        let ended = lists
-            .iter()
-            .filter(|&&inside| (list + 1) % inside == 0)
-            .count();
-        out.resize(out.len() + ended, b']');
-        if list + 1 < total {
-            out.push(b',');
-        }
-    }
-}
-
-fn separate(index: usize, out: &mut Vec<u8>) {
-    if index > 0 {
-        out.push(b',');
-    }
-}
-
 fn push_key(name: &str, out: &mut Vec<u8>) {
     push_string(name.as_bytes(), out);
-    out.push(b':');
+    out.extend_from_slice(b": ");
 }
 
 /// Appends UTF-8 text as a JSON string.

@@ -2,7 +2,7 @@
 
 use super::outputs::Outputs;
 use super::{binary, datatype};
-use crate::json::{push_string, push_value};
+use crate::json::{push_compact, push_string};
 use crate::quote::Name;
 use crate::tensor::TensorError;
 use crate::{Column, DType, Record, Tensor};
@@ -169,7 +169,7 @@ fn push_data(tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), ResponseError> {
         let count = tensor.rows() * tensor.elements_per_row();
         let flat = tensor.clone().reshaped(vec![1, count]);
         let flat = flat.expect("the same elements in one row");
-        push_value(&flat, 0, out);
+        push_compact(&flat, 0, out);
         return Ok(());
     };
     if tensor.dtype() == DType::Bytes && !elements.is_utf8() {

@@ -37,7 +37,7 @@ pub(crate) async fn predict(
     let understand = exchange.parse(size_bytes, move |served| {
         let request = json::parse_predict(&body, &served.signature, &limits)?;
         check_signature_name(request.signature_name.as_deref())?;
-        let payload = millrace_wire::encode_tensors(&request.tensors).map_err(Error::Encode)?;
+        let payload = request.encode().map_err(Error::Encode)?;
         Ok(Understood {
             format: request.format,
             payload,
@@ -46,7 +46,9 @@ pub(crate) async fn predict(
     let Understood { format, payload } = understand.await?;
     let answer = exchange.ask(payload).await?;
     let mut json = Vec::new();
-    json::write_predictions(format, &answer.outputs, &mut json).map_err(BadReply::Outputs)?;
+    let rules = &front.limits.json.rules;
+    json::write_predictions(format, &answer.outputs, rules, &mut json)
+        .map_err(BadReply::Outputs)?;
     Ok(answered(json, front))
 }
 

@@ -33,15 +33,149 @@ fn texts(name: &str, dtype: DType, values: &[&str]) -> Tensor {
 
 fn written(format: Format, record: &Record) -> String {
     let mut out = Vec::new();
-    write_predictions(format, record, &mut out).unwrap();
+    write_predictions(format, record, &JsonRules::default(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+/// An answer without the white space between its tokens.
+fn compact(format: Format, record: &Record) -> String {
+    let mut text = String::new();
+    let mut within = false;
+    let mut escaped = false;
+    for character in written(format, record).chars() {
+        if within || !matches!(character, ' ' | '\n') {
+            text.push(character);
+        }
+        within ^= character == '"' && !escaped;
+        escaped = character == '\\' && !escaped;
+    }
+    text
 }
 
 #[track_caller]
 fn check(tensors: &[Tensor], rows: &str, columns: &str) {
     let record = record(tensors);
-    assert_eq!(written(Format::Row, &record), rows);
-    assert_eq!(written(Format::Column, &record), columns);
+    assert_eq!(compact(Format::Row, &record), rows);
+    assert_eq!(compact(Format::Column, &record), columns);
+}
+
+/// Expected text comes from RapidJSON's `PrettyWriter` as TensorFlow Serving calls it.
+#[test]
+fn answers_are_laid_out_as_tensorflow_serving_does() {
+    let one = record(&[floats("y", &[3], &[2.5, 3.0, 4.5])]);
+    assert_eq!(
+        written(Format::Row, &one),
+        "{\n    \"predictions\": [2.5, 3.0, 4.5\n    ]\n}"
+    );
+    assert_eq!(
+        written(Format::Column, &one),
+        "{\n    \"outputs\": [\n        2.5,\n        3.0,\n        4.5\n    ]\n}"
+    );
+    let nested = record(&[floats("y", &[2, 2, 1], &[1.0, 2.0, 3.0, 4.0])]);
+    assert_eq!(
+        written(Format::Row, &nested),
+        "{\n    \"predictions\": [[[1.0], [2.0]], [[3.0], [4.0]]\n    ]\n}"
+    );
+    assert_eq!(
+        written(Format::Column, &nested),
+        "{
+    \"outputs\": [
+        [
+            [
+                1.0
+            ],
+            [
+                2.0
+            ]
+        ],
+        [
+            [
+                3.0
+            ],
+            [
+                4.0
+            ]
+        ]
+    ]
+}"
+    );
+}
+
+#[test]
+fn several_outputs_and_base64_are_laid_out_as_tensorflow_serving_does() {
+    let several = record(&[
+        floats("y", &[2, 2], &[1.0, 2.0, 3.0, 4.0]),
+        texts("i_bytes", DType::String, &["a", "b"]),
+    ]);
+    assert_eq!(
+        written(Format::Row, &several),
+        "{
+    \"predictions\": [
+        {
+            \"y\": [1.0, 2.0],
+            \"i_bytes\": {
+                \"b64\": \"YQ==\"
+            }
+        },
+        {
+            \"y\": [3.0, 4.0],
+            \"i_bytes\": {
+                \"b64\": \"Yg==\"
+            }
+        }
+    ]
+}"
+    );
+    assert_eq!(
+        written(Format::Column, &several),
+        "{
+    \"outputs\": {
+        \"y\": [
+            [
+                1.0,
+                2.0
+            ],
+            [
+                3.0,
+                4.0
+            ]
+        ],
+        \"i_bytes\": [
+            {
+                \"b64\": \"YQ==\"
+            },
+            {
+                \"b64\": \"Yg==\"
+            }
+        ]
+    }
+}"
+    );
+    let lone = record(&[texts("i_bytes", DType::String, &["a", "b"])]);
+    assert_eq!(
+        written(Format::Row, &lone),
+        "{
+    \"predictions\": [{
+            \"b64\": \"YQ==\"
+        }, {
+            \"b64\": \"Yg==\"
+        }
+    ]
+}"
+    );
+}
+
+#[test]
+fn strict_answers_have_null_where_there_is_no_number() {
+    let rules = JsonRules {
+        strictness: Strictness::Strict,
+        ..JsonRules::default()
+    };
+    let mut out = Vec::new();
+    let record = record(&[floats("y", &[3], &[f32::NAN, 1.0, f32::INFINITY])]);
+    write_predictions(Format::Row, &record, &rules, &mut out).unwrap();
+    let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(read["predictions"], serde_json::json!([null, 1.0, null]));
 }
 
 #[test]
@@ -126,7 +260,7 @@ fn every_type_is_written() {
     ] {
         let expected = format!("{{\"predictions\":[{expected}]}}");
         assert_eq!(
-            written(Format::Row, &record(&[fixed(dtype, bytes)])),
+            compact(Format::Row, &record(&[fixed(dtype, bytes)])),
             expected
         );
     }
@@ -151,11 +285,11 @@ fn rows_of_different_shapes_and_empty_rows_are_written() {
     let payload = encode(&[ColumnParts { name: "y", parts }]).unwrap();
     let record = Record::decode(payload, &Limits::default()).unwrap();
     assert_eq!(
-        written(Format::Row, &record),
+        compact(Format::Row, &record),
         r#"{"predictions":[[1.0,2.0],[],[3.0],[4.0]]}"#
     );
     assert_eq!(
-        written(Format::Column, &record),
+        compact(Format::Column, &record),
         r#"{"outputs":[[1.0,2.0],[],[3.0],[4.0]]}"#
     );
     check(

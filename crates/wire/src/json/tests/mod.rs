@@ -5,9 +5,11 @@ mod answers;
 mod bad_inputs;
 mod bad_values;
 mod corpus;
+mod examples;
 mod hostile;
 mod sentences;
 mod slides;
+mod strict;
 
 use crate::{DType, Signature, TensorSpec};
 

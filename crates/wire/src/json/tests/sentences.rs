@@ -99,7 +99,7 @@ fn signatures_that_cannot_be_served_are_refused() {
 fn an_error_body_is_escaped_and_bounded() {
     assert_eq!(
         error_body("a \"b\"\n\\ \u{1} ü"),
-        r#"{"error":"a \"b\"\n\\ \u0001 ü"}"#.as_bytes()
+        "{\n    \"error\": \"a \\\"b\\\"\\n\\\\ \\u0001 ü\"\n}".as_bytes()
     );
     let body = error_body(&"\"".repeat(1000));
     assert!(body.len() <= 512 && body.len() > 500);
