@@ -5,6 +5,7 @@
 //! tombstone says so at once. All times are Unix milliseconds.
 
 mod answer;
+mod listing;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use millrace_wire::avro::{ModelDescriptor, ModelState};
 use crate::front::Wanted;
 
 pub(crate) use answer::{NotServed, Served, VersionStatus};
+pub(crate) use listing::Listed;
 
 /// Descriptors this long past their lease are forgotten, so that replicas
 /// with random names do not add up. Until then a model without a replica is
@@ -160,6 +162,30 @@ impl Catalog {
         now_unix_ms: i64,
     ) -> Result<Vec<VersionStatus>, NotServed> {
         self.ask(|models| answer::versions(models, model, wanted, now_unix_ms))
+    }
+
+    /// Every version of every model that anybody published.
+    ///
+    /// # Errors
+    /// [`NotServed::NotRead`] while the list is not complete.
+    pub(crate) fn list(&self, now_unix_ms: i64) -> Result<Vec<Listed>, NotServed> {
+        match self.reading.load(Ordering::Acquire) {
+            true => self.ask(|models| Ok(listing::all(models, now_unix_ms))),
+            false => Err(NotServed::NotRead),
+        }
+    }
+
+    /// The versions of a model, newest first, as far as the caller wants them.
+    ///
+    /// # Errors
+    /// As those of [`Self::versions`].
+    pub(crate) fn list_of(
+        &self,
+        model: &str,
+        wanted: &Wanted,
+        now_unix_ms: i64,
+    ) -> Result<Vec<Listed>, NotServed> {
+        self.ask(|models| listing::wanted(models, model, wanted, now_unix_ms))
     }
 
     fn ask<T>(

@@ -122,7 +122,7 @@ impl Front {
 }
 
 impl RequestLimits {
-    fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         let limits = &settings.limits;
         Self {
             timeout: settings.request_timeout,

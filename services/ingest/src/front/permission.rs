@@ -2,7 +2,7 @@
 
 use crate::access::{AccessError, Caller, Right};
 
-use super::catalog::{NotServed, Served, VersionStatus};
+use super::catalog::{Listed, NotServed, Served, VersionStatus};
 use super::clock::unix_ms;
 use super::{Error, Front, Target, Wanted};
 
@@ -50,6 +50,28 @@ impl Front {
         let found = self
             .catalog
             .versions(&target.model, &target.wanted, unix_ms());
+        found.map_err(|error| error.as_told_to(caller).into())
+    }
+
+    /// Every version of every model that the caller may read, newest first.
+    ///
+    /// # Errors
+    /// [`NotServed`] while the catalog is not complete.
+    pub(crate) fn list(&self, caller: &Caller) -> Result<Vec<Listed>, Error> {
+        let mut listed = self.catalog.list(unix_ms())?;
+        listed.retain(|version| caller.may(Right::Read, &version.model));
+        Ok(listed)
+    }
+
+    /// The versions of a target's model, as [`Self::list`] shows them.
+    ///
+    /// # Errors
+    /// Those of [`Front::permit`], then [`NotServed`].
+    pub(crate) fn list_of(&self, caller: &Caller, target: &Target) -> Result<Vec<Listed>, Error> {
+        self.permit(caller, Right::Read, &target.model)?;
+        let found = self
+            .catalog
+            .list_of(&target.model, &target.wanted, unix_ms());
         found.map_err(|error| error.as_told_to(caller).into())
     }
 

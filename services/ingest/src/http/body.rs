@@ -15,6 +15,8 @@ use crate::front::admission::{Full, Reservation};
 use crate::front::error::Kind;
 use crate::front::{Error, Exchange, RequestLimits};
 
+use super::gzip;
+
 /// A body in more pieces than this, and than one per 160 bytes of the size
 /// limit, is an attack by chunks and not a slow network.
 const MIN_PIECES_LIMIT: usize = 1024;
@@ -43,6 +45,8 @@ pub(crate) enum BodyError {
         limit_bytes: usize,
         announced_bytes: Option<u64>,
     },
+    #[error("request body decompresses to more than {max_ratio} times its size")]
+    Bomb { max_ratio: usize },
     #[error("request body came in more than {limit} pieces")]
     TooManyPieces { limit: usize },
     #[error(
@@ -58,8 +62,11 @@ pub(crate) enum BodyError {
         given: String,
         expected: &'static str,
     },
-    #[error("content encoding {given:?} is not supported: send the body uncompressed")]
-    ContentEncoding { given: String },
+    #[error("content encoding {given:?} is not supported: {expected}")]
+    ContentEncoding {
+        given: String,
+        expected: &'static str,
+    },
     #[error("expectation {given:?} cannot be met: only 100-continue can")]
     Expectation { given: String },
 }
@@ -79,6 +86,7 @@ impl BodyError {
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::TooLarge { .. } => Kind::invalid("body_too_large").over_http(413),
+            Self::Bomb { .. } => Kind::invalid("body_bomb").over_http(413),
             Self::TooManyPieces { .. } => Kind::invalid("body_pieces").over_http(413),
             Self::Stalled { .. } => {
                 Kind::new(Status::DeadlineExceeded, "body_stalled").over_http(408)
@@ -105,42 +113,68 @@ pub(crate) async fn read(
     exchange: &mut Exchange,
 ) -> Result<Vec<u8>, Error> {
     let limits = exchange.front().limits.clone();
-    check_headers(request.headers(), types, limits.body_bytes)?;
+    let encoding = check_headers(request.headers(), types, &limits)?;
     let deadline = exchange.deadline();
-    let body = read_pieces(payload, &limits, deadline, exchange.held()).await?;
+    let mut body = read_pieces(payload, &limits, deadline, exchange.held()).await?;
+    if encoding == Encoding::Gzip {
+        body = gzip::decompress(&body, &limits, exchange.held()).await?;
+    }
     exchange.received(body.len())?;
     Ok(body)
 }
 
+/// How a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Plain,
+    Gzip,
+}
+
 /// Refuses by its headers what cannot be a body of these types: another
-/// content type, a compressed one, an expectation nobody meets, a length over
-/// the limit.
+/// content type, compressed in an unknown way, an expectation nobody meets, a
+/// length over the limit.
 fn check_headers(
     headers: &HeaderMap,
     types: &MediaTypes,
-    limit_bytes: usize,
-) -> Result<(), BodyError> {
+    limits: &RequestLimits,
+) -> Result<Encoding, BodyError> {
     if let Some(given) = other_than(headers, header::EXPECT, |it| it == "100-continue") {
         return Err(BodyError::Expectation { given });
     }
-    if let Some(given) = other_than(headers, header::CONTENT_ENCODING, |it| it == "identity") {
-        return Err(BodyError::ContentEncoding { given });
-    }
+    let encoding = encoding_of(headers, limits)?;
     if let Some(given) = other_than(headers, header::CONTENT_TYPE, |it| types.take(it)) {
         let expected = types.expected;
         return Err(BodyError::ContentType { given, expected });
     }
+    let limit_bytes = limits.body_bytes;
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
     let announced_bytes = length.and_then(|text| text.trim().parse::<u64>().ok());
     match announced_bytes {
-        Some(size) if usize::try_from(size).is_ok_and(|size| size <= limit_bytes) => Ok(()),
-        None => Ok(()),
+        Some(size) if usize::try_from(size).is_ok_and(|size| size <= limit_bytes) => Ok(encoding),
+        None => Ok(encoding),
         Some(_) => Err(BodyError::TooLarge {
             limit_bytes,
             announced_bytes,
         }),
+    }
+}
+
+fn encoding_of(headers: &HeaderMap, limits: &RequestLimits) -> Result<Encoding, BodyError> {
+    let plain = other_than(headers, header::CONTENT_ENCODING, |it| it == "identity");
+    let Some(given) = plain else {
+        return Ok(Encoding::Plain);
+    };
+    match given.as_str() {
+        "gzip" | "x-gzip" if limits.decompressed_bytes > 0 => Ok(Encoding::Gzip),
+        _ => {
+            let expected = match limits.decompressed_bytes {
+                0 => "send the body uncompressed",
+                _ => "send the body as gzip or uncompressed",
+            };
+            Err(BodyError::ContentEncoding { given, expected })
+        }
     }
 }
 
@@ -234,14 +268,23 @@ fn what_broke(error: &PayloadError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Settings;
     use actix_web::http::header::HeaderValue;
+
+    fn limits(decompressed_bytes: usize) -> RequestLimits {
+        RequestLimits {
+            body_bytes: 100,
+            decompressed_bytes,
+            ..RequestLimits::of(&Settings::default())
+        }
+    }
 
     fn check(pairs: &[(header::HeaderName, &'static str)], refusal: Option<&str>) {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(name.clone(), HeaderValue::from_static(value));
         }
-        let given = check_headers(&headers, &JSON, 100)
+        let given = check_headers(&headers, &JSON, &limits(1000))
             .err()
             .map(|error| error.to_string());
         assert_eq!(given.as_deref(), refusal, "{pairs:?}");
@@ -286,11 +329,27 @@ mod tests {
     }
 
     #[test]
-    fn compressed_bodies_and_strange_expectations_are_refused() {
+    fn gzip_is_read_unless_nothing_may_be_decompressed() {
+        let gzip =
+            HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+        let read = check_headers(&gzip, &JSON, &limits(1000));
+        assert_eq!(read.unwrap(), Encoding::Gzip);
+        let refused = check_headers(&gzip, &JSON, &limits(0)).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "content encoding \"gzip\" is not supported: send the body uncompressed"
+        );
+    }
+
+    #[test]
+    fn other_compression_and_strange_expectations_are_refused() {
         check(&[(header::CONTENT_ENCODING, "identity")], None);
         check(
             &[(header::CONTENT_ENCODING, "br, gzip")],
-            Some("content encoding \"br, gzip\" is not supported: send the body uncompressed"),
+            Some(
+                "content encoding \"br, gzip\" is not supported: send the body as gzip or \
+                 uncompressed",
+            ),
         );
         check(&[(header::EXPECT, "100-Continue")], None);
         check(

@@ -7,6 +7,7 @@ use crate::front::Error;
 use crate::front::error::Kind;
 
 use super::body::BodyError;
+use super::segment::SegmentError;
 
 /// Why a request is none, before any protocol looks at it.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,8 @@ pub(crate) enum HttpError {
     NoSuchPath { path: String },
     #[error("method {method} is not allowed here, only {allow}")]
     MethodNotAllowed { method: String, allow: &'static str },
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
     #[error(transparent)]
     Body(#[from] BodyError),
 }
@@ -26,15 +29,22 @@ impl HttpError {
             Self::MethodNotAllowed { .. } => {
                 Kind::new(Status::Unimplemented, "method").over_http(405)
             }
+            Self::Segment(_) => Kind::invalid("path"),
             Self::Body(error) => error.kind(),
         }
     }
 
+    /// A method that is not among those allowed.
+    pub(crate) fn method(request: &HttpRequest, allow: &'static str) -> Self {
+        let method = request.method().as_str().chars().take(16).collect();
+        Self::MethodNotAllowed { method, allow }
+    }
+
     /// The methods that are allowed instead.
-    pub(super) fn allow(&self) -> Option<&'static str> {
+    pub(crate) fn allow(&self) -> Option<&'static str> {
         match self {
             Self::MethodNotAllowed { allow, .. } => Some(allow),
-            Self::NoSuchPath { .. } | Self::Body(_) => None,
+            Self::NoSuchPath { .. } | Self::Segment(_) | Self::Body(_) => None,
         }
     }
 }
@@ -53,8 +63,7 @@ pub(crate) fn no_path(request: &HttpRequest) -> Error {
 
 /// Something stands there, for other methods.
 pub(crate) fn not_allowed(request: &HttpRequest, allow: &'static str) -> Error {
-    let method = request.method().as_str().chars().take(16).collect();
-    HttpError::MethodNotAllowed { method, allow }.into()
+    HttpError::method(request, allow).into()
 }
 
 /// As much of the path as a sentence repeats.

@@ -79,6 +79,7 @@ fn route_of(path: &str) -> &'static str {
         "/live" => "/live",
         "/ready" => "/ready",
         "/metrics" => "/metrics",
+        _ if path.starts_with("/models") => "/models",
         _ if !path.starts_with("/v1/models") => "other",
         _ if path.ends_with(":predict") => "/v1/models:predict",
         _ if path.ends_with("/metadata") => "/v1/models/metadata",

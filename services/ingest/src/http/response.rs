@@ -19,9 +19,7 @@ impl ResponseError for Error {
         if let Some(retry_after) = self.retry_after() {
             response.insert_header((header::RETRY_AFTER, retry_after.as_secs().to_string()));
         }
-        if let Self::Http(error) = self
-            && let Some(allow) = error.allow()
-        {
+        if let Some(allow) = allow(self) {
             response.insert_header((header::ALLOW, allow));
         }
         if let Self::Access(error) = self
@@ -33,6 +31,15 @@ impl ResponseError for Error {
         response
             .content_type("application/json")
             .body(json::error_body(&self.to_string()))
+    }
+}
+
+/// The methods that a path takes, for whoever came with another.
+fn allow(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Http(error) => error.allow(),
+        Error::Tensorflow(error) => error.allow(),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{HttpServer, dev, web};
 use anyhow::Context;
 use millrace_boot::Health;
@@ -14,6 +14,7 @@ use crate::access::tls::{Speaks, Tls};
 use crate::front::Front;
 use crate::settings::HttpSettings;
 
+use super::cors::cors;
 use super::guard::guard;
 use super::observe::observe;
 use super::routes;
@@ -76,15 +77,18 @@ impl Server {
     ) -> anyhow::Result<dev::Server> {
         let front = web::Data::new(front.clone());
         let admin = millrace_boot::admin_routes(health, registry);
+        let settings = self.settings;
+        let cors_enabled = settings.cors.enabled;
         let app = move || {
             actix_web::App::new()
                 .app_data(front.clone())
                 .wrap(from_fn(guard))
+                // The last one that is wrapped around is the first one that is asked.
+                .wrap(Condition::new(cors_enabled, from_fn(cors)))
                 .wrap(from_fn(observe))
                 .configure(admin.clone())
                 .configure(routes::configure)
         };
-        let settings = self.settings;
         let workers = match settings.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,

@@ -1,4 +1,4 @@
-//! TensorFlow Serving's REST API, under `/v1/models`.
+//! TensorFlow Serving's REST API: everything under `/v1/`.
 
 mod error;
 mod path;
@@ -11,18 +11,17 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::access::Right;
 use crate::front::{Error, Front, Target};
-use crate::http::{caller, no_path, not_allowed, shortened_path};
+use crate::http::{HttpError, answer_preflight, caller, is_preflight};
 
+use error::Malformed;
 use path::{Action, ModelPath};
 
 pub(crate) use error::TensorflowError;
 pub(crate) use predict::predict;
 
-const MODELS: &str = "/v1/models/";
-
-/// Adds the routes of TensorFlow Serving.
+/// Adds the routes of TensorFlow Serving, which answer in any case of letters.
 pub(crate) fn configure(routes: &mut ServiceConfig) {
-    routes.service(web::resource(["/v1/models", "/v1/models/{path:.*}"]).to(models));
+    routes.service(web::resource("/{v1:(?i:v1)}/{path:.*}").to(models));
 }
 
 async fn models(
@@ -30,15 +29,13 @@ async fn models(
     payload: Payload,
     front: Data<Front>,
 ) -> Result<HttpResponse, Error> {
-    // The raw path: decoding is ours, so that no name is decoded twice.
-    let path = request.uri().path();
-    let tail = match path.strip_prefix(MODELS) {
-        Some(tail) => tail,
-        None if path == "/v1/models" => "",
-        None => return Err(no_path(&request)),
-    };
-    let ModelPath { target, action } = ModelPath::parse(tail)?;
     let method = request.method();
+    if *method == Method::OPTIONS {
+        return preflight(&request);
+    }
+    let path = ModelPath::parse(request.uri().path());
+    let ModelPath { target, action } =
+        path.map_err(|error| TensorflowError::of_path(error, &request))?;
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match action {
         Action::Predict if *method == Method::POST => {
@@ -51,25 +48,42 @@ async fn models(
         Action::Regress => Err(TensorflowError::NotImplemented { verb: "regress" }.into()),
         Action::Status if reads => status(&request, &front, &target),
         Action::Metadata if reads => metadata(&request, &front, &target),
-        Action::Status if *method == Method::POST => Err(no_verb(&request)),
+        Action::Status if *method == Method::POST => {
+            let request = Malformed::of(&request);
+            Err(TensorflowError::NoVerb { request }.into())
+        }
         _ => Err(not_allowed(&request, "GET, HEAD")),
+    }
+}
+
+/// What a browser may do stands in the headers, where the settings allow it anything.
+fn preflight(request: &HttpRequest) -> Result<HttpResponse, Error> {
+    match is_preflight(request) {
+        true => Ok(answer_preflight()),
+        false => Err(TensorflowError::NoOrigin.into()),
     }
 }
 
 fn status(request: &HttpRequest, front: &Front, target: &Target) -> Result<HttpResponse, Error> {
     let versions = front.versions(&caller(request), target)?;
-    Ok(HttpResponse::Ok().json(view::status(&versions)))
+    Ok(answered(&view::status(&versions)))
 }
 
 fn metadata(request: &HttpRequest, front: &Front, target: &Target) -> Result<HttpResponse, Error> {
     let served = front.find(&caller(request), Right::Read, target)?;
-    Ok(HttpResponse::Ok().json(view::metadata(&served)))
+    Ok(answered(&view::metadata(&served)))
 }
 
-fn no_verb(request: &HttpRequest) -> Error {
-    let error = TensorflowError::NoVerb {
-        method: request.method().to_string(),
-        path: shortened_path(request),
+fn answered(view: &serde_json::Value) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(view::laid_out(view))
+}
+
+fn not_allowed(request: &HttpRequest, allow: &'static str) -> Error {
+    let error = TensorflowError::Method {
+        error: HttpError::method(request, allow),
+        request: Malformed::of(request),
     };
     error.into()
 }

@@ -2,7 +2,9 @@
 
 use millrace_wire::TensorSpec;
 use millrace_wire::avro::ModelState;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
+use serde_json::{Map, Serializer, Value, json};
 
 use crate::front::catalog::{Served, VersionStatus};
 
@@ -10,6 +12,16 @@ use crate::front::catalog::{Served, VersionStatus};
 pub(super) fn status(versions: &[VersionStatus]) -> Value {
     let versions: Vec<Value> = versions.iter().map(version_status).collect();
     json!({ "model_version_status": versions })
+}
+
+/// A view as TensorFlow Serving lays it out: one space per level.
+pub(super) fn laid_out(view: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    let format = PrettyFormatter::with_indent(b" ");
+    view.serialize(&mut Serializer::with_formatter(&mut out, format))
+        .expect("a value of strings and lists can always be written");
+    out.push(b'\n');
+    out
 }
 
 fn version_status(version: &VersionStatus) -> Value {

@@ -7,6 +7,8 @@
 
 mod addresses;
 mod client;
+mod cluster_serving;
+mod deadlines;
 mod json_bodies;
 mod json_values;
 mod played;
@@ -14,4 +16,5 @@ mod predictions;
 mod protocol;
 mod scene;
 mod stopping;
+mod tensorflow;
 mod trouble;

@@ -170,7 +170,7 @@ pub(super) fn versions(
 }
 
 /// Never empty.
-fn wanted_versions<'a>(
+pub(super) fn wanted_versions<'a>(
     models: &'a Models,
     model: &str,
     wanted: &Wanted,
@@ -211,7 +211,11 @@ fn all_labels(versions: &Versions, now: i64) -> Vec<String> {
     all.into_iter().collect()
 }
 
-fn status(version: i64, replicas: &BTreeMap<String, Replica>, now: i64) -> VersionStatus {
+pub(super) fn status(
+    version: i64,
+    replicas: &BTreeMap<String, Replica>,
+    now: i64,
+) -> VersionStatus {
     let live = replicas.values().filter(|replica| replica.is_live(now));
     let best = live.max_by_key(|replica| rank(replica.state));
     VersionStatus {
