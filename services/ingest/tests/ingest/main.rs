@@ -8,11 +8,13 @@
 mod addresses;
 mod client;
 mod cluster_serving;
+mod corpus;
 mod deadlines;
 mod json_bodies;
 mod json_values;
 mod played;
 mod predictions;
+mod process;
 mod protocol;
 mod scene;
 mod stopping;

@@ -26,24 +26,23 @@ pub(crate) const READ_TIMEOUT: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each model of the shared scene.
-const MODELS: [(&str, &[Input]); 6] = [
+pub(crate) const MODELS: [(&str, &[Input]); 9] = [
     ("m", &[("x", "FP32", &[-1, 4])]),
     ("m2", &[("a", "FP32", &[-1]), ("b", "INT32", &[-1])]),
     ("i", &[("i", "INT32", &[-1, 2])]),
     ("i64", &[("i64", "INT64", &[-1])]),
     ("u8", &[("u8", "UINT8", &[-1, 2])]),
     ("s", &[("s", "STRING", &[-1])]),
+    ("u64", &[("u64", "UINT64", &[-1])]),
+    ("d", &[("d", "FP64", &[-1])]),
+    ("b", &[("b", "BYTES", &[-1])]),
 ];
 
 /// The scene for tests that change nothing: all models of the list above.
 pub(crate) fn shared() -> &'static Scene {
     static SHARED: LazyLock<Scene> = LazyLock::new(|| {
         let scene = Scene::start(|_| {});
-        for (model, inputs) in MODELS {
-            scene.serve(&descriptor(model, inputs), echo);
-        }
-        scene.wait_ready();
-        scene.wait_answer("/v1/models/s", |answer| answer.status == 200);
+        scene.serve_all();
         scene
     });
     &SHARED
@@ -69,21 +68,23 @@ impl Scene {
 
     /// The same with a prefix whose topics are the test's business.
     pub(crate) fn start_at(prefix: String, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings {
-            kafka: cluster(),
-            ..Settings::default()
-        };
-        settings.topics.prefix.clone_from(&prefix);
-        settings.http.listen = "127.0.0.1:0".to_owned();
-        settings.http.workers = 2;
-        settings.http.read_timeout = READ_TIMEOUT;
-        settings.limits.body_bytes = BODY_LIMIT;
+        let mut settings = settings(&prefix);
         change(&mut settings);
         let app = App::build(settings).unwrap();
         let address = app.address();
         let shutdown = Shutdown::by_hand();
         let stop = shutdown.clone();
         let run = move || actix_web::rt::System::new().block_on(app.run_until_stopped(stop));
+        let scene = Self::around(address, prefix);
+        Self {
+            shutdown,
+            thread: Some(std::thread::spawn(run)),
+            ..scene
+        }
+    }
+
+    /// A stage around an ingest that runs already, with topics of this prefix.
+    pub(crate) fn around(address: SocketAddr, prefix: String) -> Self {
         let producer = ProducerSettings {
             cluster: cluster(),
             ..ProducerSettings::default()
@@ -91,10 +92,23 @@ impl Scene {
         Self {
             address,
             prefix,
-            shutdown,
+            shutdown: Shutdown::by_hand(),
             producer: Producer::start(&producer, &Metrics::default()).unwrap(),
-            thread: Some(std::thread::spawn(run)),
+            thread: None,
             seen: Arc::default(),
+        }
+    }
+
+    /// Plays an infer that serves every model of the list, and waits until ingest knows them.
+    pub(crate) fn serve_all(&self) {
+        for (model, inputs) in MODELS {
+            self.serve(&descriptor(model, inputs), echo);
+        }
+        self.wait_ready();
+        for (model, _) in MODELS {
+            self.wait_answer(&format!("/v1/models/{model}"), |answer| {
+                answer.status == 200
+            });
         }
     }
 
@@ -202,6 +216,20 @@ impl Scene {
         self.shutdown.trigger();
         self.thread.take().unwrap().join().unwrap()
     }
+}
+
+/// The settings of every scene.
+pub(crate) fn settings(prefix: &str) -> Settings {
+    let mut settings = Settings {
+        kafka: cluster(),
+        ..Settings::default()
+    };
+    prefix.clone_into(&mut settings.topics.prefix);
+    settings.http.listen = "127.0.0.1:0".to_owned();
+    settings.http.workers = 2;
+    settings.http.read_timeout = READ_TIMEOUT;
+    settings.limits.body_bytes = BODY_LIMIT;
+    settings
 }
 
 /// The broker that the tests run against.

@@ -1,0 +1,171 @@
+//! Runs the requests of one row against a real process and looks at everything that must not change.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::Row;
+use crate::client::{Answer, Connection, get, post, request};
+use crate::process::Process;
+use crate::scene::{Scene, create_topics, settings};
+
+/// How often a row is repeated to see what it leaves behind.
+const REPEATS: usize = 100;
+/// Repeats before memory and descriptors are looked at for the first time.
+const WARM_UP: usize = 10;
+/// What a row may add to the process's memory.
+const MAX_GROWTH_BYTES: u64 = 1 << 20;
+/// What any refusal may take beyond twice the time of a good request of the same size.
+const SPARE: Duration = Duration::from_millis(1);
+/// How long closed connections may take to disappear.
+const PATIENCE: Duration = Duration::from_secs(10);
+const M: &str = "/v1/models/m:predict";
+
+/// An ingest process, and a played infer behind it.
+pub(super) struct Stage {
+    scene: Scene,
+    process: Process,
+    /// The least time of a good request, by size.
+    good: BTreeMap<usize, Duration>,
+}
+
+impl Stage {
+    pub(super) fn set() -> Self {
+        let prefix = format!("ingest-{:016x}", rand::random::<u64>());
+        create_topics(&prefix);
+        let process = Process::start(settings(&prefix));
+        let scene = Scene::around(process.address, prefix);
+        scene.serve_all();
+        Self {
+            scene,
+            process,
+            good: BTreeMap::new(),
+        }
+    }
+
+    /// Holds one row against its expectation and everybody else's.
+    pub(super) fn check(&mut self, row: &Row) -> Result<(), String> {
+        let before = self.rejected();
+        for request in &row.requests {
+            let answer = self.send(request)?;
+            row.expectation.check(&answer, request)?;
+            if !row.expectation.is_taken()
+                && answer.header("x-request-id").is_some()
+                && self.scene.has_reached_infer(&answer)
+            {
+                return Err("a refused request reached Kafka".to_owned());
+            }
+        }
+        check_counted(row, &before, &self.rejected())?;
+        self.check_alive()?;
+        self.check_repeats(row)
+    }
+
+    fn send(&self, request: &[u8]) -> Result<Answer, String> {
+        let mut connection = Connection::open(self.process.address);
+        connection.send(request);
+        connection
+            .read()
+            .ok_or_else(|| "the connection was closed without an answer".to_owned())
+    }
+
+    /// Refusals so far, by reason.
+    fn rejected(&self) -> BTreeMap<String, u64> {
+        const NAME: &str = "millrace_ingest_rejected_total{reason=\"";
+        let text = get(self.process.address, "/metrics").text();
+        let counts = text.lines().filter_map(|line| {
+            let (reason, count) = line.strip_prefix(NAME)?.split_once("\"} ")?;
+            Some((reason.to_owned(), count.parse().ok()?))
+        });
+        counts.collect()
+    }
+
+    fn check_alive(&mut self) -> Result<(), String> {
+        if !self.process.is_running() {
+            return Err("the process has ended".to_owned());
+        }
+        let answer = post(self.process.address, M, r#"{"instances": [[1,2,3,4]]}"#);
+        let expected = serde_json::json!({"predictions": [[1.0, 2.0, 3.0, 4.0]]});
+        match answer.status == 200 && answer.json() == expected {
+            true => Ok(()),
+            false => Err(format!("the next good request got {}", answer.text())),
+        }
+    }
+
+    /// Repeats leave neither memory nor descriptors behind, and none is slow.
+    fn check_repeats(&mut self, row: &Row) -> Result<(), String> {
+        for request in row.requests.iter().cycle().take(WARM_UP) {
+            self.send(request)?;
+        }
+        let (memory, descriptors) = (self.process.resident_bytes(), self.process.descriptors());
+        let mut least = Duration::MAX;
+        for request in row.requests.iter().cycle().take(REPEATS) {
+            let began = Instant::now();
+            self.send(request)?;
+            least = least.min(began.elapsed());
+        }
+        let size_bytes = row.requests.iter().map(Vec::len).max().unwrap_or(0);
+        let good = self.good(size_bytes);
+        if least > good * 2 + SPARE {
+            return Err(format!("takes {least:?}, a good request {good:?}"));
+        }
+        let grown = self.process.resident_bytes().saturating_sub(memory);
+        if grown > MAX_GROWTH_BYTES {
+            return Err(format!("{REPEATS} repeats took {grown} bytes of memory"));
+        }
+        let until = Instant::now() + PATIENCE;
+        while self.process.descriptors() > descriptors {
+            if Instant::now() > until {
+                let now = self.process.descriptors();
+                return Err(format!("{descriptors} descriptors became {now}"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// The least time of a good request of about this size: numbers, then white space.
+    fn good(&mut self, size_bytes: usize) -> Duration {
+        let size_bytes = size_bytes.next_power_of_two().min(8 << 20);
+        if let Some(known) = self.good.get(&size_bytes) {
+            return *known;
+        }
+        let mut body = br#"{"instances": [[1,2,3,4]]"#.to_vec();
+        body.resize(size_bytes.max(body.len() + 1), b' ');
+        body.push(b'}');
+        let bytes = request("POST", M, &["Content-Type: application/json"], &body);
+        let mut least = Duration::MAX;
+        for _ in 0..5 {
+            let began = Instant::now();
+            let status = self.send(&bytes).map(|answer| answer.status);
+            assert_eq!(status, Ok(200), "a good request of {size_bytes} bytes");
+            least = least.min(began.elapsed());
+        }
+        self.good.insert(size_bytes, least);
+        least
+    }
+}
+
+/// Each request counts once, under the reason of the table, and under no other.
+fn check_counted(
+    row: &Row,
+    before: &BTreeMap<String, u64>,
+    after: &BTreeMap<String, u64>,
+) -> Result<(), String> {
+    let requests = u64::try_from(row.requests.len()).unwrap_or(u64::MAX);
+    for (reason, count) in after {
+        let counted = count - before.get(reason).unwrap_or(&0);
+        let expected = match row.expectation.reason.as_deref() == Some(reason) {
+            true => requests,
+            false => 0,
+        };
+        if counted != expected {
+            return Err(format!("{counted} refusals counted as {reason}"));
+        }
+    }
+    match &row.expectation.reason {
+        Some(reason) if !after.contains_key(reason) => {
+            Err(format!("no refusal counted as {reason}"))
+        }
+        _ => Ok(()),
+    }
+}
