@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use millrace_kafka::{Record, Ticket, TopicPartition};
 use tracing::{info, warn};
@@ -81,7 +81,7 @@ impl Batcher {
             Command::Take(record, ticket) => self.take(*record, ticket)?,
             Command::Flush(partitions) => {
                 for partition in &partitions {
-                    self.write(partition)?;
+                    self.flush(partition)?;
                 }
             }
             Command::Release(partitions) => {
@@ -100,8 +100,9 @@ impl Batcher {
             .claim(&partition)
             .with_context(|| format!("cannot take over {partition}"))?;
         info!(%partition, next_offset, "partition claimed");
-        self.partitions
-            .insert(partition.clone(), Claimed::new(partition, next_offset));
+        let last = self.with.writer.unfinished_to(&partition);
+        let claimed = Claimed::new(partition.clone(), next_offset).ending_at(last);
+        self.partitions.insert(partition, claimed);
         Ok(next_offset)
     }
 
@@ -118,10 +119,20 @@ impl Batcher {
             ticket.done();
             return Ok(());
         }
+        if claimed.must_end_before(&record) {
+            self.write(&partition)?;
+        }
+        self.add(record, ticket)?;
+        self.write_what_is_full(&partition)
+    }
+
+    fn add(&mut self, record: Record, ticket: Ticket) -> anyhow::Result<()> {
+        let partition = ticket.partition().clone();
         let size_bytes = record.size_bytes();
         match self.with.parse(record) {
             Ok(row) => {
-                if !claimed.batch.admits(&row) {
+                let claimed = self.partitions.get(&partition);
+                if claimed.is_some_and(|claimed| !claimed.batch.admits(&row)) {
                     self.write(&partition)?;
                 }
                 self.push(&partition, row, ticket);
@@ -130,12 +141,18 @@ impl Batcher {
                 let (offset, reason) = (rejected.record.offset, &rejected.reason);
                 warn!(%partition, offset, %reason, "result rejected");
                 self.with.metrics.dead_letter(reason.label());
-                claimed.push_letter(Letter::new(*rejected), ticket);
-                self.pending_bytes += size_bytes;
-                self.pending_records += 1;
+                if let Some(claimed) = self.partitions.get_mut(&partition) {
+                    if claimed.fenced_since().is_some() {
+                        claimed.hold(ticket);
+                        return Ok(());
+                    }
+                    claimed.push_letter(Letter::new(*rejected), ticket);
+                    self.pending_bytes += size_bytes;
+                    self.pending_records += 1;
+                }
             }
         }
-        self.write_what_is_full(&partition)
+        Ok(())
     }
 
     fn push(&mut self, partition: &TopicPartition, row: ResultRecord, ticket: Ticket) {
@@ -154,8 +171,13 @@ impl Batcher {
     /// together hold so much that reading would stop before any is.
     fn write_what_is_full(&mut self, partition: &TopicPartition) -> anyhow::Result<()> {
         let claimed = self.partitions.get(partition);
-        if claimed.is_some_and(|claimed| claimed.batch.is_full(&self.with.roll)) {
+        if claimed.is_some_and(|claimed| claimed.is_full(&self.with.roll)) {
             return self.write(partition);
+        }
+        if claimed.is_some_and(|claimed| claimed.is_too_large(self.with.high_bytes)) {
+            bail!(
+                "the next batch of {partition} must be the one that was not finished, and that does not fit into max_in_flight_bytes; set what it was before"
+            );
         }
         if self.pending_bytes < self.with.high_bytes
             && self.pending_records < self.with.high_records
@@ -165,6 +187,7 @@ impl Batcher {
         let largest = self
             .partitions
             .iter()
+            .filter(|(_, claimed)| claimed.has_work())
             .max_by_key(|(_, claimed)| claimed.pending_records())
             .map(|(partition, _)| partition.clone());
         largest.map_or(Ok(()), |partition| self.write(&partition))
@@ -175,7 +198,7 @@ impl Batcher {
         let mut due = Vec::new();
         let mut oldest_unix_ms = None;
         for (partition, claimed) in &self.partitions {
-            if claimed.batch.is_due(&self.with.roll) {
+            if claimed.is_due(&self.with.roll) {
                 due.push(partition.clone());
             }
             if claimed
@@ -194,6 +217,21 @@ impl Batcher {
             self.write(partition)?;
         }
         self.with.report(self.pending_bytes, oldest_unix_ms);
+        Ok(())
+    }
+
+    /// Writes what is open of a partition that is about to be given up. A batch that must become
+    /// longer first is left to the next owner.
+    fn flush(&mut self, partition: &TopicPartition) -> anyhow::Result<()> {
+        self.write(partition)?;
+        if let Some(claimed) = self.partitions.remove(partition) {
+            if claimed.is_incomplete() {
+                self.forget_pending(&claimed);
+                self.partitions.insert(partition.clone(), claimed.abandon());
+            } else {
+                self.partitions.insert(partition.clone(), claimed);
+            }
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use millrace_kafka::{Record, Ticket, TopicPartition};
 use tracing::warn;
 
-use crate::batch::OpenBatch;
+use crate::batch::{OpenBatch, Roll};
 use crate::letters::Letter;
 use crate::metrics::PipelineMetrics;
 use crate::row::ResultRecord;
@@ -21,6 +21,8 @@ pub(crate) struct Claimed {
     fresh: bool,
     repeats_reported: bool,
     fenced_since: Option<Instant>,
+    /// The open batch must end at this offset, and nowhere else.
+    unfinished_to: Option<i64>,
 }
 
 impl Claimed {
@@ -33,7 +35,14 @@ impl Claimed {
             fresh: true,
             repeats_reported: false,
             fenced_since: None,
+            unfinished_to: None,
         }
+    }
+
+    /// The same, with a batch that must end at `last`.
+    pub(crate) fn ending_at(mut self, last: Option<i64>) -> Self {
+        self.unfinished_to = last;
+        self
     }
 
     pub(crate) fn push(&mut self, row: ResultRecord, ticket: Ticket) {
@@ -64,8 +73,56 @@ impl Claimed {
         self.oldest_unix_ms
     }
 
+    /// Whether there is a batch that may be written.
     pub(crate) fn has_work(&self) -> bool {
-        self.fenced_since.is_none() && !self.batch.is_empty()
+        self.fenced_since.is_none() && !self.batch.is_empty() && !self.is_incomplete()
+    }
+
+    /// Whether the batch must become longer before it is written.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        let end = self.batch.offsets().end;
+        self.unfinished_to.is_some_and(|last| end <= last)
+    }
+
+    /// Whether the batch should be written before this record.
+    pub(crate) fn must_end_before(&mut self, record: &Record) -> bool {
+        match self.unfinished_to {
+            Some(last) if record.offset > last => {
+                // Retention may have removed the record at that offset.
+                self.batch.cover(last, 0);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the batch should be written now.
+    pub(crate) fn is_due(&self, roll: &Roll) -> bool {
+        match self.unfinished_to {
+            Some(_) => !self.is_incomplete(),
+            None => self.batch.is_due(roll),
+        }
+    }
+
+    /// Whether the batch should be written, however old it is.
+    pub(crate) fn is_full(&self, roll: &Roll) -> bool {
+        match self.unfinished_to {
+            Some(_) => !self.is_incomplete(),
+            None => self.batch.is_full(roll),
+        }
+    }
+
+    /// Whether a batch that is not complete takes nearly all that may be read and not written:
+    /// batches are written at half of that, so there was more room when it was begun.
+    pub(crate) fn is_too_large(&self, high_bytes: usize) -> bool {
+        self.is_incomplete() && self.batch.size_bytes() > high_bytes + high_bytes / 2
+    }
+
+    /// Gives up a batch that will not become complete here; its tickets end undone.
+    pub(crate) fn abandon(self) -> Self {
+        let first_offset = self.batch.offsets().start;
+        let partition = self.batch.partition().clone();
+        Self::new(partition, first_offset).ending_at(self.unfinished_to)
     }
 
     pub(crate) fn pending_records(&self) -> usize {

@@ -21,7 +21,9 @@ mod settings;
 mod testing;
 
 pub use app::App;
-pub use destinations::{Destination, FileFormat, FilesSettings, SqliteSettings};
+pub use destinations::{
+    Destination, FileFormat, FilesSettings, ParquetSettings, PartitionKey, SqliteSettings,
+};
 pub use settings::{
     ColumnSettings, PipelineSettings, Renamed, RollSettings, Settings, TensorForm, TopForm,
     TopSettings, Topics,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use millrace_boot::InvalidSetting;
 use serde::{Deserialize, Serialize};
 
-pub use files::{FileFormat, FilesSettings};
+pub use files::{FileFormat, FilesSettings, ParquetSettings, PartitionKey};
 pub use sqlite::SqliteSettings;
 pub(crate) use writer::{WriteError, Writer, Written};
 

@@ -10,6 +10,12 @@ pub(crate) trait Writer: Send {
     /// and answers the offset of the first record that is not in the store.
     fn claim(&mut self, partition: &TopicPartition) -> Result<i64, WriteError>;
 
+    /// If a batch was not finished when its owner died and must be the same again: its last
+    /// offset. The next batch then ends there and nowhere else.
+    fn unfinished_to(&self, _partition: &TopicPartition) -> Option<i64> {
+        None
+    }
+
     /// Makes the batch and the progress to its end durable: both or neither.
     /// After [`WriteError::Transient`] the same batch may be given again.
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError>;

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, Float16Array, Float32Array, Float64Array, StringArray,
-    StringBuilder,
+    Array, ArrayRef, AsArray, BinaryArray, Float32Array, Float64Array, StringArray, StringBuilder,
 };
 use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
@@ -58,7 +57,6 @@ impl EncoderFactory for OurForms {
         _options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
-            DataType::Float16 => Box::new(Halves(array.as_primitive())),
             DataType::Float32 => Box::new(Singles(array.as_primitive())),
             DataType::Float64 => Box::new(Doubles(array.as_primitive())),
             DataType::Binary => Box::new(Binaries(array.as_binary())),
@@ -68,16 +66,9 @@ impl EncoderFactory for OurForms {
     }
 }
 
-struct Halves<'a>(&'a Float16Array);
 struct Singles<'a>(&'a Float32Array);
 struct Doubles<'a>(&'a Float64Array);
 struct Binaries<'a>(&'a BinaryArray);
-
-impl Encoder for Halves<'_> {
-    fn encode(&mut self, index: usize, out: &mut Vec<u8>) {
-        single(self.0.value(index).to_f32(), out);
-    }
-}
 
 impl Encoder for Singles<'_> {
     fn encode(&mut self, index: usize, out: &mut Vec<u8>) {
@@ -140,8 +131,6 @@ mod tests {
         check(Arc::new(Int64Array::from(vec![i64::MIN])), json!(i64::MIN));
         check(Arc::new(UInt64Array::from(vec![u64::MAX])), json!(u64::MAX));
         check(Arc::new(Float64Array::from(vec![1e-310])), json!(1e-310));
-        let half: Float16Array = vec![half::f16::from_f32(1.5)].into();
-        check(Arc::new(half), json!(1.5));
         let texts = texts(&(Arc::new(Float32Array::from(vec![0.1])) as ArrayRef)).unwrap();
         assert_eq!(texts.value(0), "0.1", "the shortest form");
     }

@@ -60,9 +60,8 @@ fn leaf_type(dtype: DType) -> DataType {
         DType::Uint16 => DataType::UInt16,
         DType::Uint32 => DataType::UInt32,
         DType::Uint64 => DataType::UInt64,
-        DType::Float16 => DataType::Float16,
-        // Parquet has no bfloat16; every value of it is a float32.
-        DType::Bfloat16 | DType::Float32 => DataType::Float32,
+        // Few readers know the halves, and every value of them is a float32.
+        DType::Float16 | DType::Bfloat16 | DType::Float32 => DataType::Float32,
         DType::Float64 => DataType::Float64,
         DType::String => DataType::Utf8,
         DType::Bytes => DataType::Binary,
@@ -136,7 +135,11 @@ fn leaves(dtype: DType, parts: &[Part], nulls: Option<NullBuffer>) -> ArrayRef {
         DType::Uint16 => primitive::<UInt16Type>(parts, nulls),
         DType::Uint32 => primitive::<UInt32Type>(parts, nulls),
         DType::Uint64 => primitive::<UInt64Type>(parts, nulls),
-        DType::Float16 => primitive::<Float16Type>(parts, nulls),
+        DType::Float16 => {
+            let halves = gather::<Float16Type>(parts, nulls.as_ref());
+            let wide = halves.into_iter().map(half::f16::to_f32);
+            Arc::new(Float32Array::new(wide.collect(), nulls))
+        }
         DType::Float32 => primitive::<Float32Type>(parts, nulls),
         DType::Float64 => primitive::<Float64Type>(parts, nulls),
         DType::String => strings(parts, nulls.is_some()),

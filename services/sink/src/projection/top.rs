@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, UInt32Array, UInt64Array};
 use arrow::compute::take;
 use arrow::datatypes::{
-    DataType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
 
@@ -122,7 +122,6 @@ fn largest(leaves: &ArrayRef, cells: Range<usize>, n: usize) -> Vec<usize> {
         DataType::UInt16 => of::<UInt16Type>(leaves, cells, n),
         DataType::UInt32 => of::<UInt32Type>(leaves, cells, n),
         DataType::UInt64 => of::<UInt64Type>(leaves, cells, n),
-        DataType::Float16 => of::<Float16Type>(leaves, cells, n),
         DataType::Float32 => of::<Float32Type>(leaves, cells, n),
         DataType::Float64 => of::<Float64Type>(leaves, cells, n),
         _ => Vec::new(), // The layout lets numbers through only.

@@ -10,9 +10,11 @@
 )]
 
 mod dead_letters;
+mod formats;
 mod kill;
 mod outage;
 mod process;
+mod python;
 mod rig;
 mod sharing;
 mod stop;

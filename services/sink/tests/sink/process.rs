@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
 use crate::rig::{Rig, wait_until};
@@ -12,15 +12,35 @@ use crate::rig::{Rig, wait_until};
 pub(crate) struct Process {
     child: Child,
     port_file: PathBuf,
+    config: PathBuf,
 }
 
 impl Process {
-    pub(crate) fn new(child: Child, port_file: PathBuf) -> Self {
-        Self { child, port_file }
+    pub(crate) fn new(child: Child, port_file: PathBuf, config: PathBuf) -> Self {
+        Self {
+            child,
+            port_file,
+            config,
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The file with the settings of the process.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        let mut ended = None;
+        wait_until("the sink ends", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
     }
 
     /// SIGKILL.

@@ -127,6 +127,18 @@ impl Rig {
         });
     }
 
+    /// Sends a result with these outputs, all in one partition so that they keep their order.
+    pub(crate) fn send_outputs(&self, outputs: &[Tensor]) {
+        let mut record = self.result(0, Status::Ok);
+        record.value = Some(encode_tensors(outputs).unwrap());
+        self.send_record(record, |_| {});
+    }
+
+    /// Sends the result of a request that failed.
+    pub(crate) fn send_failure(&self) {
+        self.send_record(self.result(0, Status::Internal), |_| {});
+    }
+
     fn send_record(&self, record: OutRecord, acknowledged: impl FnOnce(Place) + Send + 'static) {
         let on_delivery = |result: Result<millrace_kafka::Delivered, _>| {
             let delivered = result.expect("the broker takes the record");
@@ -167,6 +179,35 @@ impl Rig {
 
     /// Starts a sink that writes to both stores; `extra` is TOML for the top of its settings.
     pub(crate) fn start(&self, extra: &str) -> Process {
+        let pipelines = format!(
+            r#"
+            [[pipelines]]
+            name = "table"
+            models = ["{MODEL}"]
+            destination = {{ type = "sqlite", path = "{database}" }}
+            roll = {table_roll}
+            [[pipelines]]
+            name = "files"
+            models = ["{MODEL}"]
+            destination = {{ type = "files", url = "{files}" }}
+            roll = {files_roll}
+            "#,
+            database = self.database().display(),
+            files = self.files().display(),
+            table_roll = self.rolls[0],
+            files_roll = self.rolls[1],
+        );
+        self.start_with(extra, &pipelines)
+    }
+
+    /// Starts a sink with these pipelines, in TOML.
+    pub(crate) fn start_with(&self, extra: &str, pipelines: &str) -> Process {
+        let program = Command::new(env!("CARGO_BIN_EXE_millrace-sink"));
+        self.start_by(program, extra, pipelines)
+    }
+
+    /// Starts a sink as the last part of a command, such as one that traces it.
+    pub(crate) fn start_by(&self, mut command: Command, extra: &str, pipelines: &str) -> Process {
         let name = Uuid::new_v4().simple().to_string();
         let port_file = self.folder.path().join(format!("{name}.port"));
         let config = self.folder.path().join(format!("{name}.toml"));
@@ -182,32 +223,15 @@ impl Rig {
             [admin]
             listen = "127.0.0.1:0"
             port_file = "{port_file}"
-            [[pipelines]]
-            name = "table"
-            models = ["{MODEL}"]
-            destination = {{ type = "sqlite", path = "{database}" }}
-            roll = {table_roll}
-            [[pipelines]]
-            name = "files"
-            models = ["{MODEL}"]
-            destination = {{ type = "files", url = "{files}" }}
-            roll = {files_roll}
+            {pipelines}
             "#,
             brokers = self.brokers,
             prefix = self.prefix,
             port_file = port_file.display(),
-            database = self.database().display(),
-            files = self.files().display(),
-            table_roll = self.rolls[0],
-            files_roll = self.rolls[1],
         );
         fs::write(&config, text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_millrace-sink"))
-            .arg("--config")
-            .arg(config)
-            .spawn()
-            .unwrap();
-        Process::new(child, port_file)
+        let child = command.arg("--config").arg(&config).spawn().unwrap();
+        Process::new(child, port_file, config)
     }
 
     /// The dead letters of the line, as raw records, once there are at least `count`.

@@ -1,83 +1,134 @@
-//! Files, exactly once: one batch is one file, and its name is the progress.
+//! Files, exactly once: a batch is one file, or one per partition folder, and the names are the progress.
 
+mod bucket;
 mod folder;
+mod format;
 mod names;
-mod parquet;
+mod open;
+mod ownership;
 mod settings;
+mod shelf;
+mod split;
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::collections::HashMap;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use millrace_kafka::TopicPartition;
-use uuid::Uuid;
 
 use super::{WriteError, Writer, Written};
 use crate::batch::Batch;
-use folder::Folder;
+use names::Order;
+use shelf::{Delivery, NewFile, Shelf};
 
-pub use settings::{FileFormat, FilesSettings};
+pub use settings::{FileFormat, FilesSettings, ParquetSettings, PartitionKey};
 
-/// Writes each batch to a file of its own.
+/// Writes each batch to files of its own.
 pub(crate) struct FilesWriter {
-    folder: Folder,
+    settings: FilesSettings,
+    layout: String,
+    shelf: Box<dyn Shelf>,
+    unfinished_to: HashMap<TopicPartition, i64>,
 }
 
 impl FilesWriter {
-    /// Opens the folder, which is created if there is none.
+    /// Opens the folder, which is created if there is none, or the bucket.
     pub(crate) fn open(settings: &FilesSettings) -> anyhow::Result<Self> {
-        let owner = Uuid::new_v4().simple().to_string();
-        let folder = Folder::open(Path::new(&settings.url), owner)?;
-        Ok(Self { folder })
+        Ok(Self::on(open::shelf(settings)?, settings))
     }
 
-    /// Writes and syncs the hidden file.
-    fn fill(&self, path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-        let mut file = File::create_new(path).map_err(|error| self.folder.classify(error, path))?;
-        file.write_all(bytes)
-            .and_then(|()| file.sync_all())
-            .map_err(|error| self.folder.classify(error, path))
+    fn on(shelf: Box<dyn Shelf>, settings: &FilesSettings) -> Self {
+        Self {
+            settings: settings.clone(),
+            layout: settings.layout(),
+            shelf,
+            unfinished_to: HashMap::new(),
+        }
+    }
+
+    /// The files of a batch; the last one is the last to become visible.
+    fn files(&self, batch: &Batch) -> anyhow::Result<Vec<NewFile>> {
+        let (partition, offsets) = (batch.partition(), covered(batch));
+        if batch.rows().num_rows() == 0 {
+            return Ok(vec![NewFile {
+                folder: String::new(),
+                name: names::without_rows(partition, offsets),
+                bytes: Vec::new(),
+            }]);
+        }
+        let folders = split::by_folder(batch.rows(), &self.settings.partition_by)?;
+        let mut files = Vec::with_capacity(folders.len());
+        let last = folders.len() - 1;
+        for (index, (folder, rows)) in folders.into_iter().enumerate() {
+            let order = if index == last {
+                Order::Last
+            } else {
+                Order::Before
+            };
+            let extension = self.settings.format.extension();
+            files.push(NewFile {
+                folder,
+                name: names::finished(partition, offsets, order, extension),
+                bytes: format::encode(&rows, &self.settings)?,
+            });
+        }
+        Ok(files)
     }
 }
 
 impl Writer for FilesWriter {
     fn claim(&mut self, partition: &TopicPartition) -> Result<i64, WriteError> {
-        self.folder.claim(partition)
+        let stock = self.shelf.claim(partition)?;
+        match stock.unfinished_to {
+            Some(last) => self.unfinished_to.insert(partition.clone(), last),
+            None => self.unfinished_to.remove(partition),
+        };
+        Ok(stock.next_offset)
+    }
+
+    fn unfinished_to(&self, partition: &TopicPartition) -> Option<i64> {
+        self.unfinished_to.get(partition).copied()
     }
 
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
-        let partition = batch.partition();
-        let offsets = batch.offsets();
-        let bytes = parquet::encode(batch.rows())
-            .with_context(|| format!("cannot encode offsets {offsets:?} of {partition} as Parquet"))
+        let (partition, offsets) = (batch.partition(), covered(batch));
+        let files = self
+            .files(batch)
+            .with_context(|| {
+                let format = self.settings.format;
+                format!("cannot encode offsets {offsets:?} of {partition} as {format:?}")
+            })
             .map_err(WriteError::Fatal)?;
-        let temporary = self.folder.temporary(partition, offsets.start)?;
-        let name = names::finished(partition, offsets.start, offsets.end - 1);
-        // Once a sync has failed, what the file holds is unknown: the next attempt writes another.
-        self.fill(&temporary, &bytes)
-            .and_then(|()| self.folder.publish(&temporary, partition, &name))
-            .map_err(|error| abandon(&temporary, error))?;
+        self.shelf.publish(&Delivery {
+            partition,
+            offsets,
+            layout: &self.layout,
+            files: &files,
+        })?;
+        self.unfinished_to.remove(partition);
+        let visible = files.iter().filter(|file| !file.name.starts_with('.'));
         Ok(Written {
-            files: 1,
-            size_bytes: bytes.len() as u64,
+            files: visible.count() as u64,
+            size_bytes: files.iter().map(|file| file.bytes.len() as u64).sum(),
         })
     }
 
-    fn release(&mut self, _partition: &TopicPartition) {
-        // Nothing is kept per partition: ownership ends when another process claims it.
+    fn release(&mut self, partition: &TopicPartition) {
+        // Ownership ends when another process claims the partition.
+        self.unfinished_to.remove(partition);
     }
 }
 
-fn abandon(path: &Path, error: WriteError) -> WriteError {
-    match fs::remove_file(path) {
-        Ok(()) => error,
-        Err(removal) if removal.kind() == io::ErrorKind::NotFound => error,
-        Err(removal) => {
-            tracing::warn!(path = %path.display(), error = %removal, "unfinished file stays until the partition is next assigned");
-            error
-        }
-    }
+/// The first and the last offset of a batch.
+fn covered(batch: &Batch) -> (i64, i64) {
+    let offsets = batch.offsets();
+    (offsets.start, offsets.end - 1)
+}
+
+/// A batch that was begun in another layout cannot be recognised file by file.
+fn other_layout(place: &str, layout: &str) -> anyhow::Error {
+    anyhow!(
+        "{place} says that a batch of the layout {layout:?} (partition_by and format) was not finished; start the sink once with those settings, so that it is, then change them"
+    )
 }
 
 #[cfg(test)]

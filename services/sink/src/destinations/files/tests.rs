@@ -1,47 +1,105 @@
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float16Type, Float32Type, Int64Type};
-use millrace_wire::{DType, Tensor};
+use arrow::datatypes::{DataType, Float32Type, Int64Type};
+use millrace_wire::{DType, Status, Tensor};
 use tempfile::TempDir;
 
+use super::folder::Folder;
 use super::*;
 use crate::batch::OpenBatch;
 use crate::projection::Projection;
-use crate::testing::{TOPIC, batch, fixed, parsed, partition, record_of_failure, record_with};
+use crate::testing::{
+    TOPIC, batch, fixed, kafka_record, parse, parsed, partition, record_of_failure, record_with,
+};
+
+const OWNER: &str = "0123456789abcdef0123456789abcdef";
 
 struct Rig {
     root: TempDir,
+    settings: FilesSettings,
     writer: FilesWriter,
 }
 
 impl Rig {
     fn new() -> Self {
+        Self::with(FileFormat::Parquet, &[])
+    }
+
+    fn with(format: FileFormat, partition_by: &[PartitionKey]) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let mut writer = FilesWriter::open(&settings(root.path())).unwrap();
-        assert_eq!(writer.claim(&partition(TOPIC, 0)).unwrap(), 0);
-        Self { root, writer }
+        let settings = settings(root.path(), format, partition_by);
+        let mut writer = open(&settings, OWNER);
+        assert_eq!(writer.claim(&own()).unwrap(), 0);
+        Self {
+            root,
+            settings,
+            writer,
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.path().join(TOPIC)
     }
 
     fn path(&self, first: i64, last: i64) -> PathBuf {
-        let folder = self.root.path().join(TOPIC);
-        folder.join(names::finished(&partition(TOPIC, 0), first, last))
+        let name = names::finished(&own(), (first, last), Order::Last, "parquet");
+        self.folder().join(name)
     }
 
     fn read(&self, first: i64, last: i64) -> RecordBatch {
-        let file = File::open(self.path(first, last)).unwrap();
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        let schema = builder.schema().clone();
-        let batches: Vec<_> = builder.build().unwrap().map(Result::unwrap).collect();
-        arrow::compute::concat_batches(&schema, &batches).unwrap()
+        read(&self.path(first, last))
+    }
+
+    /// Paths of all visible files below the folder of the topic.
+    fn visible(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        list(&self.folder(), "", &mut found);
+        found.sort();
+        found
     }
 }
 
-fn settings(folder: &Path) -> FilesSettings {
+fn own() -> TopicPartition {
+    partition(TOPIC, 0)
+}
+
+fn open(settings: &FilesSettings, owner: &str) -> FilesWriter {
+    let path = Path::new(&settings.url);
+    let folder = Folder::open(path, owner.to_owned(), settings.layout()).unwrap();
+    FilesWriter::on(Box::new(folder), settings)
+}
+
+fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            list(&entry.path(), &format!("{name}/"), found);
+        } else if !name.rsplit('/').next().unwrap().starts_with('.') {
+            found.push(name);
+        }
+    }
+}
+
+fn read(path: &Path) -> RecordBatch {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+    let schema = builder.schema().clone();
+    let batches: Vec<_> = builder.build().unwrap().map(Result::unwrap).collect();
+    arrow::compute::concat_batches(&schema, &batches).unwrap()
+}
+
+fn settings(folder: &Path, format: FileFormat, partition_by: &[PartitionKey]) -> FilesSettings {
     FilesSettings {
         url: folder.to_str().unwrap().to_owned(),
-        format: FileFormat::Parquet,
+        format,
+        partition_by: partition_by.to_vec(),
+        options: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        parquet: ParquetSettings::default(),
     }
 }
 
@@ -123,7 +181,7 @@ fn every_type_keeps_its_values() {
         0x3E00u16.to_le_bytes().to_vec(),
     )]);
     let half = half["y"].as_list::<i32>().value(0);
-    assert_eq!(half.as_primitive::<Float16Type>().value(0).to_f32(), 1.5);
+    assert_eq!(half.as_primitive::<Float32Type>().value(0), 1.5);
     let brain = round_trip(vec![fixed(
         "y",
         DType::Bfloat16,
@@ -180,18 +238,18 @@ fn output_with_the_name_of_a_coordinate_is_renamed() {
 }
 
 #[test]
-fn batch_of_dead_letters_leaves_a_file_without_rows_that_carries_the_progress() {
+fn batch_of_dead_letters_leaves_a_hidden_mark_that_carries_the_progress() {
     let mut rig = Rig::new();
-    let mut covered = OpenBatch::new(partition(TOPIC, 0), 0);
+    let mut covered = OpenBatch::new(own(), 0);
     covered.cover(8, 100);
     let covered = covered.close(&Projection::default()).unwrap();
-    rig.writer.write(&covered).unwrap();
-    assert_eq!(rig.read(0, 8).num_rows(), 0);
-    assert_eq!(rig.writer.claim(&partition(TOPIC, 0)).unwrap(), 9);
+    let written = rig.writer.write(&covered).unwrap();
+    assert_eq!((written.files, rig.visible().len()), (0, 0));
+    assert_eq!(rig.writer.claim(&own()).unwrap(), 9);
 }
 
 #[test]
-fn many_portions_make_one_file() {
+fn large_tensors_make_one_file() {
     let mut rig = Rig::new();
     let wide = |offset| {
         parsed(
@@ -211,11 +269,7 @@ fn many_portions_make_one_file() {
 fn failed_attempt_leaves_nothing_and_the_next_writes_the_same_rows() {
     let mut rig = Rig::new();
     let rows = batch(0, vec![record_with(0, &[1.0])]);
-    let obstacle = rig
-        .writer
-        .folder
-        .temporary(&partition(TOPIC, 0), 0)
-        .unwrap();
+    let obstacle = rig.folder().join(names::temporary(&own(), 0, 0, OWNER));
     fs::create_dir(&obstacle).unwrap();
     let error = rig.writer.write(&rows).unwrap_err();
     assert!(matches!(error, WriteError::Transient(_)), "{error:?}");
@@ -224,4 +278,73 @@ fn failed_attempt_leaves_nothing_and_the_next_writes_the_same_rows() {
     rig.writer.write(&rows).unwrap();
     assert_eq!(rig.read(0, 0).num_rows(), 1);
     assert!(!obstacle.exists());
+}
+
+fn at_hour(offset: i64, hour: i64) -> crate::row::ResultRecord {
+    let mut record = kafka_record(offset, Status::Internal, None);
+    record.timestamp_unix_ms = Some(1_700_000_000_000 + 3_600_000 * hour);
+    parse(record)
+}
+
+fn two_hours() -> Batch {
+    batch(0, vec![at_hour(0, 0), at_hour(1, 1), at_hour(2, 0)])
+}
+
+fn name(order: Order) -> String {
+    names::finished(&own(), (0, 2), order, "parquet")
+}
+
+#[test]
+fn batch_of_several_folders_is_one_file_in_each() {
+    let mut rig = Rig::with(FileFormat::Parquet, &[PartitionKey::Hour]);
+    let written = rig.writer.write(&two_hours()).unwrap();
+    assert_eq!(written.files, 2);
+    let (part, last) = (name(Order::Before), name(Order::Last));
+    let expected = [format!("hour=22/{part}"), format!("hour=23/{last}")];
+    assert_eq!(rig.visible(), expected);
+    let rows = |path: &str| read(&rig.folder().join(path)).num_rows();
+    assert_eq!((rows(&expected[0]), rows(&expected[1])), (2, 1));
+    let mut next = open(&rig.settings, &"f".repeat(32));
+    assert_eq!(next.claim(&own()).unwrap(), 3);
+    assert_eq!(next.unfinished_to(&own()), None);
+}
+
+#[test]
+fn batch_that_lacks_its_last_file_is_written_again_the_same() {
+    let mut rig = Rig::with(FileFormat::Parquet, &[PartitionKey::Hour]);
+    rig.writer.write(&two_hours()).unwrap();
+    // As after a death between the two files.
+    fs::remove_file(rig.folder().join("hour=23").join(name(Order::Last))).unwrap();
+    let plan = names::plan(&own(), (0, 2), "hour.parquet");
+    File::create_new(rig.folder().join(&plan)).unwrap();
+    let kept = rig.folder().join("hour=22").join(name(Order::Before));
+    let before = fs::metadata(&kept).unwrap().modified().unwrap();
+    let mut next = open(&rig.settings, &"f".repeat(32));
+    assert_eq!(next.claim(&own()).unwrap(), 0);
+    assert_eq!(next.unfinished_to(&own()), Some(2));
+    next.write(&two_hours()).unwrap();
+    assert_eq!(next.unfinished_to(&own()), None);
+    assert_eq!(rig.visible().len(), 2);
+    assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), before);
+    assert!(!rig.folder().join(&plan).exists());
+    assert_eq!(next.claim(&own()).unwrap(), 3);
+}
+
+#[test]
+fn unfinished_batch_of_another_layout_is_not_guessed_at() {
+    let rig = Rig::with(FileFormat::Parquet, &[PartitionKey::Hour]);
+    let plan = names::plan(&own(), (0, 2), "date+hour.csv");
+    File::create_new(rig.folder().join(plan)).unwrap();
+    let error = open(&rig.settings, OWNER).claim(&own()).unwrap_err();
+    assert!(
+        matches!(&error, WriteError::Fatal(cause) if cause.to_string().contains("date+hour.csv"))
+    );
+}
+
+#[test]
+fn progress_is_found_whatever_the_format_was() {
+    let mut rig = Rig::with(FileFormat::Csv, &[PartitionKey::Model]);
+    rig.writer.write(&two_hours()).unwrap();
+    let settings = settings(rig.root.path(), FileFormat::Jsonl, &[]);
+    assert_eq!(open(&settings, OWNER).claim(&own()).unwrap(), 3);
 }

@@ -21,7 +21,12 @@ impl Rig {
     }
 
     fn folder(&self, owner: char) -> Folder {
-        Folder::open(self.root.path(), owner.to_string().repeat(32)).unwrap()
+        Folder::open(
+            self.root.path(),
+            owner.to_string().repeat(32),
+            "all.parquet".into(),
+        )
+        .unwrap()
     }
 
     fn touch(&self, name: &str) -> PathBuf {
@@ -32,14 +37,21 @@ impl Rig {
     }
 
     fn finished(&self, first: i64, last: i64) -> String {
-        names::finished(&self.partition, first, last)
+        finished(&self.partition, first, last)
     }
 
-    /// Writes and publishes a file for these offsets.
-    fn publish(&self, folder: &Folder, first: i64, last: i64) -> Result<(), WriteError> {
-        let temporary = folder.temporary(&self.partition, first)?;
-        fs::write(&temporary, "ours").unwrap();
-        folder.publish(&temporary, &self.partition, &self.finished(first, last))
+    /// Publishes a file for these offsets.
+    fn publish(&self, folder: &mut Folder, first: i64, last: i64) -> Result<(), WriteError> {
+        folder.publish(&Delivery {
+            partition: &self.partition,
+            offsets: (first, last),
+            layout: "all.parquet",
+            files: &[NewFile {
+                folder: String::new(),
+                name: self.finished(first, last),
+                bytes: b"ours".to_vec(),
+            }],
+        })
     }
 
     fn visible(&self) -> Vec<String> {
@@ -49,10 +61,18 @@ impl Rig {
     }
 }
 
+fn finished(partition: &TopicPartition, first: i64, last: i64) -> String {
+    names::finished(partition, (first, last), names::Order::Last, "parquet")
+}
+
+fn next_offset(stock: Result<Stock, WriteError>) -> i64 {
+    stock.unwrap().next_offset
+}
+
 #[test]
 fn empty_folder_begins_at_offset_0() {
     let rig = Rig::new();
-    assert_eq!(rig.folder('a').claim(&rig.partition).unwrap(), 0);
+    assert_eq!(next_offset(rig.folder('a').claim(&rig.partition)), 0);
 }
 
 #[test]
@@ -60,16 +80,16 @@ fn position_is_after_the_last_file_whatever_else_lies_there() {
     let rig = Rig::new();
     rig.touch(&rig.finished(0, 9));
     rig.touch(&rig.finished(10, 41));
-    rig.touch(&names::finished(&partition("results", 3), 0, 999));
+    rig.touch(&finished(&partition("results", 3), 0, 999));
     rig.touch("notes.txt");
-    assert_eq!(rig.folder('a').claim(&rig.partition).unwrap(), 42);
+    assert_eq!(next_offset(rig.folder('a').claim(&rig.partition)), 42);
 }
 
 #[test]
 fn claim_removes_own_unfinished_files_and_no_others() {
     let rig = Rig::new();
-    let stale = rig.touch(&names::temporary(&rig.partition, 5, &"f".repeat(32)));
-    let neighbour = names::temporary(&partition("results", 3), 5, &"f".repeat(32));
+    let stale = rig.touch(&names::temporary(&rig.partition, 5, 0, &"f".repeat(32)));
+    let neighbour = names::temporary(&partition("results", 3), 5, 0, &"f".repeat(32));
     let others = [
         rig.touch(&neighbour),
         rig.touch(".mine.tmp"),
@@ -85,45 +105,33 @@ fn claim_removes_own_unfinished_files_and_no_others() {
 #[test]
 fn published_file_is_visible_and_counts_for_the_next_owner() {
     let rig = Rig::new();
-    let folder = rig.folder('a');
+    let mut folder = rig.folder('a');
     folder.claim(&rig.partition).unwrap();
-    rig.publish(&folder, 0, 4).unwrap();
+    rig.publish(&mut folder, 0, 4).unwrap();
     assert_eq!(rig.visible(), [rig.finished(0, 4)]);
-    assert_eq!(rig.folder('b').claim(&rig.partition).unwrap(), 5);
+    assert_eq!(next_offset(rig.folder('b').claim(&rig.partition)), 5);
 }
 
 #[test]
 fn former_owner_cannot_publish() {
     let rig = Rig::new();
-    let (former, next) = (rig.folder('a'), rig.folder('b'));
+    let (mut former, mut next) = (rig.folder('a'), rig.folder('b'));
     former.claim(&rig.partition).unwrap();
     next.claim(&rig.partition).unwrap();
-    let error = rig.publish(&former, 0, 4).unwrap_err();
+    let error = rig.publish(&mut former, 0, 4).unwrap_err();
     assert!(matches!(error, WriteError::Fenced(_)), "{error:?}");
     assert!(rig.visible().is_empty());
-    rig.publish(&next, 0, 7).unwrap();
+    rig.publish(&mut next, 0, 7).unwrap();
     assert_eq!(rig.visible(), [rig.finished(0, 7)]);
-}
-
-#[test]
-fn file_that_lost_its_temporary_name_is_not_published() {
-    let rig = Rig::new();
-    let folder = rig.folder('a');
-    folder.claim(&rig.partition).unwrap();
-    let gone = folder.temporary(&rig.partition, 0).unwrap();
-    let error = folder
-        .publish(&gone, &rig.partition, &rig.finished(0, 1))
-        .unwrap_err();
-    assert!(matches!(error, WriteError::Fenced(_)), "{error:?}");
 }
 
 #[test]
 fn existing_file_is_never_overwritten() {
     let rig = Rig::new();
-    let folder = rig.folder('a');
+    let mut folder = rig.folder('a');
     folder.claim(&rig.partition).unwrap();
     let theirs = rig.touch(&rig.finished(0, 4));
-    let error = rig.publish(&folder, 0, 4).unwrap_err();
+    let error = rig.publish(&mut folder, 0, 4).unwrap_err();
     assert!(
         matches!(&error, WriteError::Fatal(cause) if cause.to_string().contains("exists already"))
     );
@@ -133,7 +141,7 @@ fn existing_file_is_never_overwritten() {
 #[test]
 fn replaced_folder_is_noticed_and_left_alone() {
     let rig = Rig::new();
-    let folder = rig.folder('a');
+    let mut folder = rig.folder('a');
     folder.claim(&rig.partition).unwrap();
     let root = rig.root.path();
     let moved = root.with_extension("moved");
@@ -152,7 +160,7 @@ fn replaced_folder_is_noticed_and_left_alone() {
 #[test]
 fn topic_that_looks_like_a_path_stays_inside() {
     let rig = Rig::new();
-    let folder = rig.folder('a');
+    let mut folder = rig.folder('a');
     folder.claim(&partition("../outside", 0)).unwrap();
     assert!(rig.root.path().join("%2E.%2Foutside").is_dir());
 }
