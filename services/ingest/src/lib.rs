@@ -18,6 +18,6 @@ mod tensorflow;
 
 pub use app::App;
 pub use settings::{
-    AccessSettings, ControlSettings, CorsSettings, HttpSettings, JwtSettings, LimitSettings,
-    RepliesSettings, Settings, TlsSettings, TopicSettings,
+    AccessSettings, ControlSettings, CorsSettings, HttpSettings, JsonSettings, JwtSettings,
+    LimitSettings, RepliesSettings, Settings, TlsSettings, TopicSettings,
 };

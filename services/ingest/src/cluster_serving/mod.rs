@@ -5,11 +5,15 @@ mod view;
 use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use millrace_wire::json::PlainBytes;
 
 use crate::front::{Error, Front, Target, Wanted};
 use crate::http::segment::{name_of, version_of};
 use crate::http::{HttpError, caller, no_path, not_allowed};
 use crate::tensorflow::predict;
+
+/// A plain string for an input of bytes, such as an image, is base64 here.
+const BASE64: PlainBytes = PlainBytes::Base64;
 
 /// Adds the routes of Cluster Serving.
 pub(crate) fn configure(routes: &mut ServiceConfig) {
@@ -29,7 +33,7 @@ async fn predict_default(
     front: Data<Front>,
 ) -> Result<HttpResponse, Error> {
     let target = front.default_target(&caller(&request))?;
-    predict(&request, payload, target, &front).await
+    predict(&request, payload, target, BASE64).await
 }
 
 async fn only_post(request: HttpRequest) -> Result<HttpResponse, Error> {
@@ -49,12 +53,12 @@ async fn models(
         ["models"] => list(&request, &front, None),
         ["models", model] => list(&request, &front, Some(model)),
         ["models", model, "versions", version] => match *request.method() {
-            Method::POST => predict(&request, payload, target_of(model, version)?, &front).await,
+            Method::POST => predict(&request, payload, target_of(model, version)?, BASE64).await,
             Method::GET | Method::HEAD => one(&request, &front, &target_of(model, version)?),
             _ => Err(not_allowed(&request, "GET, HEAD, POST")),
         },
         ["models", model, "versions", version, "predict"] => match *request.method() {
-            Method::POST => predict(&request, payload, target_of(model, version)?, &front).await,
+            Method::POST => predict(&request, payload, target_of(model, version)?, BASE64).await,
             _ => Err(not_allowed(&request, "POST")),
         },
         _ => Err(no_path(&request)),

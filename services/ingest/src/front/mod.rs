@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use millrace_kafka::Producer;
 use millrace_wire::Limits;
-use millrace_wire::json::JsonLimits;
+use millrace_wire::json::{JsonLimits, JsonRules, Strictness};
 
 use crate::access::{Access, Right};
 use crate::settings::Settings;
@@ -129,11 +129,25 @@ impl RequestLimits {
             body_bytes: limits.body_bytes,
             decompressed_bytes: limits.decompressed_bytes,
             silence: settings.http.read_timeout,
-            json: JsonLimits::default(),
+            json: JsonLimits {
+                rules: rules_of(settings),
+                ..JsonLimits::default()
+            },
             reply: Limits {
                 max_record_bytes: limits.record_bytes,
                 ..Limits::default()
             },
         }
+    }
+}
+
+fn rules_of(settings: &Settings) -> JsonRules {
+    let strictness = match settings.json.strict {
+        true => Strictness::Strict,
+        false => Strictness::Lenient,
+    };
+    JsonRules {
+        strictness,
+        ..JsonRules::default()
     }
 }

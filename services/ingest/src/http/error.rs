@@ -1,6 +1,7 @@
 //! What only HTTP can get wrong: paths, methods and bodies.
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
 use millrace_wire::Status;
 
 use crate::front::Error;
@@ -16,6 +17,8 @@ pub(crate) enum HttpError {
     NoSuchPath { path: String },
     #[error("method {method} is not allowed here, only {allow}")]
     MethodNotAllowed { method: String, allow: &'static str },
+    #[error("header {name} is not UTF-8")]
+    Header { name: String },
     #[error(transparent)]
     Segment(#[from] SegmentError),
     #[error(transparent)]
@@ -29,6 +32,7 @@ impl HttpError {
             Self::MethodNotAllowed { .. } => {
                 Kind::new(Status::Unimplemented, "method").over_http(405)
             }
+            Self::Header { .. } => Kind::invalid("header"),
             Self::Segment(_) => Kind::invalid("path"),
             Self::Body(error) => error.kind(),
         }
@@ -44,9 +48,21 @@ impl HttpError {
     pub(crate) fn allow(&self) -> Option<&'static str> {
         match self {
             Self::MethodNotAllowed { allow, .. } => Some(allow),
-            Self::NoSuchPath { .. } | Self::Segment(_) | Self::Body(_) => None,
+            _ => None,
         }
     }
+}
+
+/// No header of ours is anything but text, and no proxy agrees on what else is.
+pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), HttpError> {
+    for (name, value) in headers {
+        let value = value.as_bytes();
+        if !value.is_ascii() && std::str::from_utf8(value).is_err() {
+            let name = name.as_str().chars().take(32).collect();
+            return Err(HttpError::Header { name });
+        }
+    }
+    Ok(())
 }
 
 impl From<BodyError> for Error {

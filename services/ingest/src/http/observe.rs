@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::front::pending::RequestId;
 use crate::front::{Error, Front};
 
+use super::error::check_headers;
 use super::response::X_REQUEST_ID;
 
 /// A longer id of a caller is not repeated.
@@ -44,7 +45,13 @@ pub(crate) async fn observe(
     let name = name_of(&request, seen.id);
     let route = route_of(request.path());
     let _in_flight = Counted::new(&front.metrics.in_flight);
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let mut response = match check_headers(request.headers()) {
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Err(error) => {
+            let (request, _) = request.into_parts();
+            ServiceResponse::from_err(Error::from(error), request)
+        }
+    };
     if let Some(error) = refusal(&response) {
         front.metrics.rejected(error.reason());
         let status = response.status().as_u16();

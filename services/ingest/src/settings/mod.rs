@@ -2,6 +2,7 @@
 
 mod access;
 mod http;
+mod json;
 mod limits;
 mod replies;
 mod rules;
@@ -18,6 +19,7 @@ use rules::not_zero;
 
 pub use access::{AccessSettings, ControlSettings, JwtSettings};
 pub use http::{CorsSettings, HttpSettings};
+pub use json::JsonSettings;
 pub use limits::LimitSettings;
 pub use replies::RepliesSettings;
 pub use tls::TlsSettings;
@@ -39,6 +41,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// What may be changed from outside.
     pub control: ControlSettings,
+    /// How JSON is read and written.
+    pub json: JsonSettings,
     /// What is too much.
     pub limits: LimitSettings,
     /// Where replies come back.
@@ -64,6 +68,7 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             access: AccessSettings::default(),
             control: ControlSettings::default(),
+            json: JsonSettings::default(),
             limits: LimitSettings::default(),
             replies: RepliesSettings::default(),
             default_model: None,

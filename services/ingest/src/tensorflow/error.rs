@@ -3,8 +3,7 @@
 use std::fmt;
 
 use actix_web::HttpRequest;
-use millrace_wire::Status;
-use millrace_wire::json::{JsonError, JsonErrorKind};
+use millrace_wire::json::{JsonError, JsonErrorKind, WriteError};
 
 use crate::front::Error;
 use crate::front::error::Kind;
@@ -33,8 +32,8 @@ pub(crate) enum TensorflowError {
     NoVerb { request: Malformed },
     #[error("Origin header is missing in CORS preflight: expected http:// or https:// and a host")]
     NoOrigin,
-    #[error("method {verb} is not implemented, use :predict")]
-    NotImplemented { verb: &'static str },
+    #[error(transparent)]
+    Unfit(WriteError),
     #[error(transparent)]
     Json(#[from] JsonError),
     #[error(
@@ -83,7 +82,7 @@ impl TensorflowError {
             Self::Path(_) | Self::NoPath { .. } | Self::NoVerb { .. } => Kind::invalid("path"),
             Self::Method { error, .. } => error.kind(),
             Self::NoOrigin => Kind::invalid("origin"),
-            Self::NotImplemented { .. } => Kind::new(Status::Unimplemented, "not_implemented"),
+            Self::Unfit(_) => Kind::invalid("method_unfit"),
             Self::Json(error) => match error.kind() {
                 JsonErrorKind::Invalid => Kind::invalid("json"),
                 JsonErrorKind::TooLarge => Kind::invalid("json_too_large").over_http(413),

@@ -1,6 +1,7 @@
 //! TensorFlow Serving's REST API: everything under `/v1/`.
 
 mod error;
+mod examples;
 mod path;
 mod predict;
 mod view;
@@ -8,12 +9,14 @@ mod view;
 use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use millrace_wire::json::{self, PlainBytes};
 
 use crate::access::Right;
 use crate::front::{Error, Front, Target};
 use crate::http::{HttpError, answer_preflight, caller, is_preflight};
 
 use error::Malformed;
+use examples::{Question, ask_about_examples};
 use path::{Action, ModelPath};
 
 pub(crate) use error::TensorflowError;
@@ -39,13 +42,19 @@ async fn models(
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match action {
         Action::Predict if *method == Method::POST => {
-            predict(&request, payload, target, &front).await
+            predict(&request, payload, target, PlainBytes::Text).await
         }
         Action::Predict | Action::Classify | Action::Regress if *method != Method::POST => {
             Err(not_allowed(&request, "POST"))
         }
-        Action::Classify => Err(TensorflowError::NotImplemented { verb: "classify" }.into()),
-        Action::Regress => Err(TensorflowError::NotImplemented { verb: "regress" }.into()),
+        Action::Classify | Action::Regress => {
+            let method = match action {
+                Action::Classify => json::Method::Classify,
+                _ => json::Method::Regress,
+            };
+            let question = Question { method, target };
+            ask_about_examples(&request, payload, question, &front).await
+        }
         Action::Status if reads => status(&request, &front, &target),
         Action::Metadata if reads => metadata(&request, &front, &target),
         Action::Status if *method == Method::POST => {

@@ -1,8 +1,8 @@
 //! One prediction: JSON in, a record to infer, its reply, JSON out.
 
-use actix_web::web::Payload;
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use millrace_wire::json::{self, Format};
+use millrace_wire::json::{self, Format, PlainBytes};
 
 use crate::front::error::BadReply;
 use crate::front::{Error, Front, Head, Target};
@@ -19,7 +19,8 @@ struct Understood {
     payload: Vec<u8>,
 }
 
-/// Answers one request for a prediction.
+/// Answers one request for a prediction. A plain string for an input of bytes
+/// is read as `plain_bytes` says.
 ///
 /// # Errors
 /// Everything that [`Error`] lists.
@@ -27,13 +28,15 @@ pub(crate) async fn predict(
     request: &HttpRequest,
     payload: Payload,
     target: Target,
-    front: &Front,
+    plain_bytes: PlainBytes,
 ) -> Result<HttpResponse, Error> {
+    let front = front_of(request);
     let head = Head::of_http(request, front)?;
     let mut exchange = front.begin(head, &target)?;
     let body = body::read(request, payload, &body::JSON, &mut exchange).await?;
     let size_bytes = body.len();
-    let limits = front.limits.json.clone();
+    let mut limits = front.limits.json.clone();
+    limits.rules.plain_bytes = plain_bytes;
     let understand = exchange.parse(size_bytes, move |served| {
         let request = json::parse_predict(&body, &served.signature, &limits)?;
         check_signature_name(request.signature_name.as_deref())?;
@@ -52,8 +55,14 @@ pub(crate) async fn predict(
     Ok(answered(json, front))
 }
 
+/// The state that every route has.
+fn front_of(request: &HttpRequest) -> &Front {
+    let front = request.app_data::<Data<Front>>();
+    front.expect("the server gives it to every route")
+}
+
 /// There is one signature, and a request that names one must mean it.
-fn check_signature_name(given: Option<&str>) -> Result<(), TensorflowError> {
+pub(super) fn check_signature_name(given: Option<&str>) -> Result<(), TensorflowError> {
     match given {
         None | Some(SIGNATURE_NAME) => Ok(()),
         Some(given) => Err(TensorflowError::SignatureName {
@@ -62,7 +71,8 @@ fn check_signature_name(given: Option<&str>) -> Result<(), TensorflowError> {
     }
 }
 
-fn answered(json: Vec<u8>, front: &Front) -> HttpResponse {
+/// The answer with this body.
+pub(super) fn answered(json: Vec<u8>, front: &Front) -> HttpResponse {
     let size = u64::try_from(json.len()).unwrap_or(u64::MAX);
     front.metrics.answer_bytes.inc_by(size);
     HttpResponse::Ok()

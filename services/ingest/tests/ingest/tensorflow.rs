@@ -7,11 +7,12 @@ use std::sync::LazyLock;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use millrace_kafka::OutRecord;
-use millrace_wire::{DType, Limits, Record, Status, Tensor, encode_tensors};
+use millrace_wire::avro::ModelDescriptor;
+use millrace_wire::{DType, Limits, Record, Status, Tensor, VariableData, encode_tensors};
 use serde_json::json;
 
 use super::client::{Answer, get, post, raw, request};
-use super::played::{Asked, descriptor};
+use super::played::{Asked, Input, descriptor};
 use super::scene::{Scene, shared};
 
 const M: &str = "/v1/models/m:predict";
@@ -42,11 +43,92 @@ fn scene() -> &'static Scene {
             described.outputs[0].name = "y".to_owned();
             scene.serve(&described, half_plus_two);
         }
+        scene.serve(&half_plus_three(), half_plus_two);
+        scene.serve(&cars(), |asked| {
+            vec![asked.reply(Status::Ok, None, Some(two_cars()))]
+        });
         scene.wait_ready();
-        scene.wait_answer("/v1/models/half_plus_two_lists", |it| it.status == 200);
+        for model in ["half_plus_two_lists", "numbers", "cars"] {
+            scene.wait_answer(&format!("/v1/models/{model}"), |it| it.status == 200);
+        }
         scene
     });
     &SCENE
+}
+
+/// A model that takes one feature and gives one number.
+fn half_plus_three() -> ModelDescriptor {
+    let mut described = descriptor("numbers", &[("x", "FP32", &[-1, 1])]);
+    described.outputs[0].name = "y".to_owned();
+    described
+}
+
+/// A model that takes a text and a number and gives classes.
+fn cars() -> ModelDescriptor {
+    let inputs: [Input; 2] = [("name", "STRING", &[-1]), ("wheels", "INT64", &[-1])];
+    let outputs: [Input; 2] = [
+        ("scores", "FP32", &[-1, 2]),
+        ("classes", "STRING", &[-1, 2]),
+    ];
+    ModelDescriptor {
+        outputs: descriptor("cars", &outputs).outputs,
+        ..descriptor("cars", &inputs)
+    }
+}
+
+/// What the model of cars says of any two examples.
+fn two_cars() -> Vec<u8> {
+    let scores = [0.2_f32, 0.7, 0.5, 0.4].map(f32::to_le_bytes).concat();
+    let scores = Tensor::fixed("scores", DType::Float32, vec![2, 2], scores.into()).unwrap();
+    let mut classes = VariableData::new();
+    for class in ["car", "bike", "car", ""] {
+        classes.push(class.as_bytes());
+    }
+    let classes = Tensor::variable("classes", DType::String, vec![2, 2], classes).unwrap();
+    encode_tensors(&[scores, classes]).unwrap()
+}
+
+#[test]
+fn examples_are_classified_and_regressed_as_there() {
+    let classify = "/v1/models/cars:classify";
+    let body = r#"{
+        "context": {"wheels": 4},
+        "examples": [{"name": "fiat"}, {"name": {"b64": "YmlrZQ=="}}]
+    }"#;
+    let answer = post(scene().address, classify, body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let expected = json!({"results": [
+        [["car", 0.2], ["bike", 0.7]],
+        [["car", 0.5], ["", 0.4]],
+    ]});
+    assert_eq!(answer.json(), expected);
+
+    let regress = "/v1/models/numbers/versions/1:regress";
+    let body = r#"{"signature_name": "serving_default", "examples": [{"x": 1.0}, {"x": [2.5]}]}"#;
+    let answer = post(scene().address, regress, body);
+    assert_eq!(answer.json(), json!({"results": [2.5, 3.25]}));
+
+    let refused = |path, body, sentence| {
+        post(scene().address, path, body).check_refusal(400, sentence);
+    };
+    let sentence = "key 'examples' is expected and was not found";
+    refused(classify, r#"{"instances": [1]}"#, sentence);
+    refused(
+        classify,
+        r#"{"examples": [{"name": null, "wheels": 1}]}"#,
+        "name",
+    );
+    refused(classify, r#"{"examples": [{"wheels": 1}]}"#, "name");
+    refused(
+        regress,
+        r#"{"signature_name": "other", "examples": [{"x": 1.0}]}"#,
+        "Serving signature name: \"other\" not found in signature def",
+    );
+    refused(
+        "/v1/models/cars:regress",
+        "{}",
+        "method regress needs a model with",
+    );
 }
 
 #[track_caller]
@@ -67,6 +149,15 @@ fn half_plus_two_answers_as_in_its_own_tests() {
         "half_plus_two",
         r#"{"instances":[1.0,2.0,5.0]}"#,
         json!({"predictions": [2.5, 3.0, 4.5]}),
+    );
+    let answer = post(
+        scene().address,
+        "/v1/models/half_plus_two:predict",
+        r#"{"instances":[1.0,2.0,5.0]}"#,
+    );
+    assert_eq!(
+        answer.text(),
+        "{\n    \"predictions\": [2.5, 3.0, 4.5\n    ]\n}"
     );
     check(
         "half_plus_two_lists",
