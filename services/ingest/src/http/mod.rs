@@ -11,6 +11,7 @@ mod response;
 mod routes;
 pub(crate) mod segment;
 mod server;
+mod unread;
 
 pub(crate) use cors::{answer_preflight, is_preflight};
 pub(crate) use error::{HttpError, no_path, not_allowed, shortened_path};

@@ -13,6 +13,7 @@ use crate::front::{Error, Front};
 
 use super::error::check_headers;
 use super::response::X_REQUEST_ID;
+use super::unread::Unread;
 
 /// A longer id of a caller is not repeated.
 const MAX_CALLERS_ID_BYTES: usize = 128;
@@ -34,7 +35,7 @@ impl Seen {
 /// The middleware around all routes.
 pub(crate) async fn observe(
     front: web::Data<Front>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let seen = Seen {
@@ -45,6 +46,7 @@ pub(crate) async fn observe(
     let name = name_of(&request, seen.id);
     let route = route_of(request.path());
     let _in_flight = Counted::new(&front.metrics.in_flight);
+    let unread = Unread::of(&mut request);
     let mut response = match check_headers(request.headers()) {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(error) => {
@@ -63,7 +65,10 @@ pub(crate) async fn observe(
     front
         .metrics
         .answered(route, response.status().as_u16(), seen.at.elapsed());
-    Ok(response)
+    Ok(match unread {
+        Some(unread) => unread.until_answered(response),
+        None => response,
+    })
 }
 
 /// The caller's own id of the request, or ours if there is none that can be repeated.

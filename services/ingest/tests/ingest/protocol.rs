@@ -77,7 +77,6 @@ fn chunked_head() -> String {
 fn malformed_chunks_are_refused_and_the_connection_closed() {
     let scene = shared();
     // H71
-    let trailers = format!("0\r\n{}\r\n", "X-T: 1\r\n".repeat(100_000));
     for chunks in [
         "FFFFFFFFFFFFFFFF\r\nabcde\r\n0\r\n\r\n",
         "FFFFFFFFFFFFFFFFF\r\nabcde\r\n0\r\n\r\n",
@@ -88,9 +87,7 @@ fn malformed_chunks_are_refused_and_the_connection_closed() {
         "5\nabcde\n0\n\n",
         "5\r\nabcdeX\r\n0\r\n\r\n",
         "5;name=\"\r\nabcdefgh\r\n0\r\n\r\n",
-        &trailers,
     ] {
-        let shown = &chunks[..chunks.len().min(20)];
         let mut connection = Connection::open(scene.address);
         let smuggled = "GET /live HTTP/1.1\r\nHost: t\r\n\r\n";
         connection.send(format!("{}{chunks}{smuggled}", chunked_head()).as_bytes());
@@ -98,9 +95,13 @@ fn malformed_chunks_are_refused_and_the_connection_closed() {
         while let Some(answer) = connection.read() {
             answers.push(answer.status);
         }
-        let refused = answers.iter().all(|status| matches!(status, 400 | 413));
-        assert!(refused && !answers.is_empty(), "{shown:?}: {answers:?}");
+        // A chunk of 2^64 bytes that never come ends as any silence does.
+        let refused = answers.iter().all(|status| matches!(status, 400 | 408));
+        assert!(refused && !answers.is_empty(), "{chunks:?}: {answers:?}");
     }
+    let trailers = "X-T: 1\r\n".repeat(100_000);
+    let bytes = format!("{}0\r\n{trailers}\r\n", chunked_head());
+    raw(scene.address, bytes.as_bytes()).check_refusal(400, "empty");
     scene.check_alive();
 }
 

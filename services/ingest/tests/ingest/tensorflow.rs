@@ -310,7 +310,7 @@ fn a_compressed_body_that_is_broken_or_a_bomb_is_refused() {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        b'0' + u8::try_from(state >> 62).unwrap()
+        b'0' + u8::try_from(state >> 63).unwrap()
     })
     .take(34 << 20)
     .collect();
