@@ -86,6 +86,10 @@ impl App {
         self.address
     }
 
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
+    }
+
     /// Serves until `shutdown` begins, then finishes what is in flight.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod app;
 mod cluster_serving;
 mod front;
 mod http;
+mod loopback;
 mod settings;
 mod tensorflow;
 

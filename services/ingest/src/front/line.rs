@@ -8,6 +8,7 @@ use millrace_kafka::{DeliveryError, Headers, OutRecord, Producer, Record, SendEr
 use millrace_wire::headers::{ReplyTo, RequestHeaders};
 use tokio::time::{Instant, timeout_at};
 
+use super::outlet::Outlet;
 use super::pending::{Outcome, Pending, RequestId};
 use super::trace_context::TraceContext;
 
@@ -65,7 +66,7 @@ pub(crate) struct Question {
 /// Sends questions and waits for their replies; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Line {
-    producer: Producer,
+    producer: Outlet,
     pending: Pending,
     /// Where replies come back; set once that place is read.
     reply_to: Arc<OnceLock<ReplyTo>>,
@@ -74,7 +75,7 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) fn new(producer: Producer, pending: Pending) -> Self {
         Self {
-            producer,
+            producer: Outlet::new(producer),
             pending,
             reply_to: Arc::default(),
         }
@@ -84,6 +85,11 @@ impl Line {
     pub(crate) fn open(&self, reply_to: ReplyTo) {
         // It is the same place every time: a process reads one partition all its life.
         let _ = self.reply_to.set(reply_to);
+    }
+
+    /// From now on nothing is sent: every question is its own answer.
+    pub(crate) fn loop_back(&self) {
+        self.producer.loop_back(self.pending.clone());
     }
 
     /// Sends a question and waits for its reply record, which may be an error.

@@ -13,6 +13,7 @@ pub(crate) mod follow;
 pub(crate) mod head;
 pub(crate) mod line;
 pub(crate) mod metrics;
+mod outlet;
 pub(crate) mod pending;
 mod permission;
 pub(crate) mod target;

@@ -84,5 +84,5 @@ pub(crate) fn not_allowed(request: &HttpRequest, allow: &'static str) -> Error {
 
 /// As much of the path as a sentence repeats.
 pub(crate) fn shortened_path(request: &HttpRequest) -> String {
-    request.uri().path().chars().take(64).collect()
+    request.uri().path().chars().take(48).collect()
 }

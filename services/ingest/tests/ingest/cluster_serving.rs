@@ -109,7 +109,7 @@ fn a_version_of_a_model_is_asked_by_its_path() {
 #[test]
 fn what_is_not_there_is_refused_with_what_is() {
     let scene = shared();
-    get(scene.address, "/models/half").check_refusal(404, "models served: i,");
+    get(scene.address, "/models/half").check_refusal(404, "models served: b,");
     get(scene.address, "/models/m/versions/7").check_refusal(404, "its versions: 1");
     get(scene.address, "/models/m/versions/x").check_refusal(400, "version in the path");
     get(scene.address, "/models/%2e%2e").check_refusal(400, "model name");
