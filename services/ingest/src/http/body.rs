@@ -257,11 +257,11 @@ async fn next_piece(stream: &mut BodyStream<Payload>) -> Option<Result<Bytes, Bo
     }))
 }
 
-/// In HTTP/1 without content decoding there are only two ways.
+/// The HTTP library reports malformed chunks as it does a lost connection.
 fn what_broke(error: &PayloadError) -> &'static str {
     match error {
         PayloadError::EncodingCorrupted => "its chunks are malformed",
-        _ => "the connection ended before it was complete",
+        _ => "it ended before it was complete, or its chunks are malformed",
     }
 }
 
