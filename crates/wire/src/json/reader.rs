@@ -107,15 +107,25 @@ impl<'a> Reader<'a> {
 
     /// Reads `true` or `false`; `None`, and nothing read, if something else comes next.
     pub(crate) fn boolean(&mut self) -> Option<bool> {
+        if self.literal(b"true") {
+            return Some(true);
+        }
+        self.literal(b"false").then_some(false)
+    }
+
+    /// Reads `null`, if that comes next.
+    pub(crate) fn null(&mut self) -> bool {
+        self.literal(b"null")
+    }
+
+    fn literal(&mut self, literal: &[u8]) -> bool {
         self.scanner.peek();
-        let rest = self.scanner.bytes().get(self.scanner.at()..)?;
-        let (value, length) = match rest {
-            _ if rest.starts_with(b"true") => (true, 4),
-            _ if rest.starts_with(b"false") => (false, 5),
-            _ => return None,
-        };
-        self.scanner.advance_to(self.scanner.at() + length);
-        Some(value)
+        let rest = self.scanner.bytes().get(self.scanner.at()..);
+        let found = rest.is_some_and(|rest| rest.starts_with(literal));
+        if found {
+            self.scanner.advance_to(self.scanner.at() + literal.len());
+        }
+        found
     }
 
     /// Reads one value of any kind and drops it.

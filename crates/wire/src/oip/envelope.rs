@@ -40,7 +40,7 @@ struct Envelope<'a> {
     id: Option<String>,
     parameters: RequestParameters,
     inputs: Vec<Given<'a>>,
-    outputs: Option<Outputs>,
+    outputs: Outputs,
 }
 
 impl<'a> Envelope<'a> {
@@ -52,7 +52,7 @@ impl<'a> Envelope<'a> {
             id: None,
             parameters: RequestParameters::default(),
             inputs: Vec::new(),
-            outputs: None,
+            outputs: Outputs::default(),
         }
     }
 
@@ -60,7 +60,7 @@ impl<'a> Envelope<'a> {
         match key {
             b"id" => {
                 self.once("id")?;
-                self.id = Some(read_id(reader)?);
+                self.id = read_id(reader)?;
             }
             b"parameters" => {
                 self.once("parameters")?;
@@ -72,7 +72,7 @@ impl<'a> Envelope<'a> {
             }
             b"outputs" => {
                 self.once("outputs")?;
-                self.outputs = Some(read_outputs(reader, self.signature)?);
+                self.outputs = read_outputs(reader, self.signature)?;
             }
             _ => reader.ignore()?,
         }
@@ -116,8 +116,9 @@ impl<'a> Envelope<'a> {
         }
         let tensors = take_tensors(self.inputs, tail)?;
         let tensors = in_order(tensors, self.signature)?;
-        let outputs = self.outputs.unwrap_or_default();
-        let outputs = outputs.decided(self.parameters.binary_data_output, self.signature)?;
+        let outputs = self
+            .outputs
+            .decided(self.parameters.binary_data_output, self.signature)?;
         Ok(InferRequest {
             id: self.id,
             tensors,
@@ -128,10 +129,13 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A string; Triton takes numbers too.
-fn read_id(reader: &mut Reader<'_>) -> Result<String, OipError> {
+/// A string; Triton takes numbers too, and clients that write every field send `null`.
+fn read_id(reader: &mut Reader<'_>) -> Result<Option<String>, OipError> {
+    if reader.null() {
+        return Ok(None);
+    }
     if let Some(number) = reader.integer()? {
-        return Ok(number.to_string());
+        return Ok(Some(number.to_string()));
     }
     let id = read_text(reader, "id")?;
     if id.len() > MAX_ID_BYTES {
@@ -140,7 +144,7 @@ fn read_id(reader: &mut Reader<'_>) -> Result<String, OipError> {
             id.len()
         )));
     }
-    Ok(id)
+    Ok(Some(id))
 }
 
 /// Opens the list that is the value of `key`.

@@ -67,6 +67,7 @@ pub(super) fn read_input<'s>(
             b"parameters" => read_parameters(reader, |key, parameter| {
                 entry.take_parameter(key, parameter)
             })?,
+            b"data" if reader.null() => {}
             b"data" => entry.meet_data(reader, (signature, limits))?,
             _ => reader.ignore()?,
         }

@@ -82,6 +82,9 @@ pub(super) fn read_outputs(
     reader: &mut Reader<'_>,
     signature: &Signature,
 ) -> Result<Outputs, OipError> {
+    if reader.null() {
+        return Ok(Outputs::default());
+    }
     let mut list = list_of(reader, "outputs")?;
     let mut named: Vec<RequestedOutput> = Vec::new();
     while reader.item(&mut list)? {

@@ -73,6 +73,9 @@ pub(super) fn read_parameters(
     reader: &mut Reader<'_>,
     mut take: impl FnMut(&str, Parameter<'_>) -> Result<(), OipError>,
 ) -> Result<(), OipError> {
+    if reader.null() {
+        return Ok(());
+    }
     let object = reader.object();
     let mut object =
         object.ok_or_else(|| unexpected(reader, "\"parameters\" must be an object"))?;

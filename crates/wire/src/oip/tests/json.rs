@@ -143,6 +143,17 @@ fn parameters_are_read_and_unknown_ones_let_be() {
 }
 
 #[test]
+fn fields_that_may_be_missing_may_be_null() {
+    let body = r#"{"id":null,"parameters":null,"outputs":null,"inputs":[
+        {"name":"x","datatype":"FP32","shape":[1],"parameters":null,"data":[1]}]}"#;
+    let request = accept_json(body, &single(DType::Float32, &[]));
+    assert_eq!(request.id, None);
+    assert_eq!(request.outputs, Outputs::default());
+    let json = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":null,"parameters":{"binary_data_size":4}}]}"#;
+    accept_binary(json, &[0; 4], &single(DType::Float32, &[]));
+}
+
+#[test]
 fn no_outputs_and_a_timeout_of_zero_are_as_if_they_were_not_there() {
     let body = r#"{"parameters":{"timeout":"0"},"outputs":[],
         "inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1]}]}"#;

@@ -9,65 +9,7 @@ fn model() -> Signature {
 
 #[test]
 fn what_is_no_request_is_refused() {
-    for (body, fragment) in [
-        ("", "empty body"),
-        (" ", "JSON Parse error"),
-        ("null", "must be an object with \"inputs\", got null"),
-        ("[]", "must be an object"),
-        ("{}", "the request has no \"inputs\"; the model has 1"),
-        (r#"{"inputs":{}}"#, "\"inputs\" must be a list, got {}"),
-        (r#"{"inputs":[]}"#, "missing input x, expected FP32[-1,4]"),
-        (
-            r#"{"inputs":[5]}"#,
-            "an entry of \"inputs\" must be an object, got 5",
-        ),
-        (r#"{"inputs":[{}]}"#, "has no \"name\""),
-        (r#"{"inputs":[{"name":"x"}]}"#, "(x) has no \"datatype\""),
-        (
-            r#"{"inputs":[{"name":"x","datatype":"FP32"}]}"#,
-            "(x) has no \"shape\"",
-        ),
-        (
-            r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4]}]}"#,
-            "neither \"data\" nor",
-        ),
-        (
-            r#"{"inputs":[{"name":5}]}"#,
-            "\"name\" must be a string, got 5",
-        ),
-        (
-            r#"{"inputs":[{"name":"z","datatype":"FP32","shape":[1]}]}"#,
-            "unknown input z",
-        ),
-        (
-            r#"{"inputs":[{"name":"x","name":"x"}]}"#,
-            "duplicate key \"name\"",
-        ),
-        (r#"{"inputs":[],"inputs":[]}"#, "duplicate key \"inputs\""),
-        (r#"{"id":{},"inputs":[]}"#, "\"id\" must be a string"),
-        (
-            r#"{"parameters":[],"inputs":[]}"#,
-            "\"parameters\" must be an object",
-        ),
-        (
-            r#"{"parameters":{"timeout":-1}}"#,
-            "parameter timeout must be an integer from 0 on, got -1",
-        ),
-        (
-            r#"{"parameters":{"binary_data_output":1}}"#,
-            "must be true or false, got 1",
-        ),
-        (r#"{"parameters":{"a":1,"a":2}}"#, "duplicate parameter a"),
-        (
-            r#"{"parameters":{"sequence_id":5}}"#,
-            "sequences are not supported",
-        ),
-        (
-            r#"{"parameters":{"sequence_start":true}}"#,
-            "sequences are not supported",
-        ),
-        (r#"{"inputs":[]}{"#, "must not be followed"),
-    ] {
+    for (body, fragment) in NO_REQUESTS {
         refuse_json(body, &model(), fragment);
     }
     let twice = r#"{"name":"x","datatype":"FP32","shape":[1,4],"data":[1,2,3,4]}"#;
@@ -81,6 +23,66 @@ fn what_is_no_request_is_refused() {
     let shared = r#"{"inputs":[{"name":"x","parameters":{"shared_memory_region":"r"}}]}"#;
     refuse_json(shared, &model(), "shared memory is not supported");
 }
+
+const NO_REQUESTS: [(&str, &str); 24] = [
+    ("", "empty body"),
+    (" ", "JSON Parse error"),
+    ("null", "must be an object with \"inputs\", got null"),
+    ("[]", "must be an object"),
+    ("{}", "the request has no \"inputs\"; the model has 1"),
+    (r#"{"inputs":{}}"#, "\"inputs\" must be a list, got {}"),
+    (r#"{"inputs":[]}"#, "missing input x, expected FP32[-1,4]"),
+    (
+        r#"{"inputs":[5]}"#,
+        "an entry of \"inputs\" must be an object, got 5",
+    ),
+    (r#"{"inputs":[{}]}"#, "has no \"name\""),
+    (r#"{"inputs":[{"name":"x"}]}"#, "(x) has no \"datatype\""),
+    (
+        r#"{"inputs":[{"name":"x","datatype":"FP32"}]}"#,
+        "(x) has no \"shape\"",
+    ),
+    (
+        r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,4]}]}"#,
+        "neither \"data\" nor",
+    ),
+    (
+        r#"{"inputs":[{"name":5}]}"#,
+        "\"name\" must be a string, got 5",
+    ),
+    (
+        r#"{"inputs":[{"name":"z","datatype":"FP32","shape":[1]}]}"#,
+        "unknown input z",
+    ),
+    (
+        r#"{"inputs":[{"name":"x","name":"x"}]}"#,
+        "duplicate key \"name\"",
+    ),
+    (r#"{"inputs":[],"inputs":[]}"#, "duplicate key \"inputs\""),
+    (r#"{"id":{},"inputs":[]}"#, "\"id\" must be a string"),
+    (
+        r#"{"parameters":[],"inputs":[]}"#,
+        "\"parameters\" must be an object",
+    ),
+    (
+        r#"{"parameters":{"timeout":-1}}"#,
+        "parameter timeout must be an integer from 0 on, got -1",
+    ),
+    (
+        r#"{"parameters":{"binary_data_output":1}}"#,
+        "must be true or false, got 1",
+    ),
+    (r#"{"parameters":{"a":1,"a":2}}"#, "duplicate parameter a"),
+    (
+        r#"{"parameters":{"sequence_id":5}}"#,
+        "sequences are not supported",
+    ),
+    (
+        r#"{"parameters":{"sequence_start":true}}"#,
+        "sequences are not supported",
+    ),
+    (r#"{"inputs":[]}{"#, "must not be followed"),
+];
 
 #[test]
 fn a_shape_whose_product_overflows_is_refused_before_anything_is_allocated() {
