@@ -2,9 +2,9 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint audit bench fuzz models clean
+.PHONY: help setup build demo test conformance lint audit bench fuzz models clean
 
-PYTHON_TESTS := tests/python schemas models load/models
+PYTHON_TESTS := tests/python tests/conformance/quick schemas models load/models
 DENY := .native/cargo-deny/bin/cargo-deny
 DENY_VERSION := 0.20.2
 # The advisories come from a repository on the network; without it, leave them out and know that they are.
@@ -13,7 +13,7 @@ MODELS_VENV := .native/models-venv
 FUZZ_SECONDS ?= 60
 
 help: ## List the tasks
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
 
 setup: ## Install what the project needs: packages, Kafka, ONNX Runtime, Python (safe to repeat)
 	@scripts/setup
@@ -39,6 +39,11 @@ _tests:
 	cargo test --workspace --no-fail-fast || failed=1; \
 	.venv/bin/python -m pytest -q -p no:cacheprovider $(PYTHON_TESTS) || failed=1; \
 	exit $$failed
+
+conformance: setup ## Point clients that nobody here wrote at a running line (installs about 1 GB of them, once)
+	@scripts/setup conformance
+	cargo build --workspace --bins
+	scripts/with-broker .native/conformance-venv/bin/python -m pytest -q -p no:cacheprovider tests/conformance $(ARGS)
 
 lint: ## Check formatting and run clippy with warnings as errors
 	cargo fmt --all --check
