@@ -10,10 +10,12 @@
 
 mod access;
 mod app;
+mod arrow_body;
 mod cluster_serving;
 mod front;
 mod http;
 mod loopback;
+mod oip;
 mod settings;
 mod tensorflow;
 

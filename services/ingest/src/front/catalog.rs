@@ -18,7 +18,7 @@ use millrace_wire::avro::{ModelDescriptor, ModelState};
 
 use crate::front::Wanted;
 
-pub(crate) use answer::{NotServed, Served, VersionStatus};
+pub(crate) use answer::{Names, NotServed, Served, VersionStatus};
 pub(crate) use listing::Listed;
 
 /// Descriptors this long past their lease are forgotten, so that replicas

@@ -9,7 +9,9 @@ use millrace_wire::Status;
 use millrace_wire::json;
 
 use crate::access::AccessError;
+use crate::arrow_body::ArrowError;
 use crate::http::HttpError;
+use crate::oip::OipError;
 use crate::tensorflow::TensorflowError;
 
 use super::admission::Full;
@@ -27,6 +29,10 @@ pub(crate) enum Error {
     Access(#[from] AccessError),
     #[error(transparent)]
     Tensorflow(#[from] TensorflowError),
+    #[error(transparent)]
+    Oip(#[from] OipError),
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
     #[error(transparent)]
     Timeout(#[from] BadTimeout),
     #[error("the time that the caller gave, {} ms, was over before the request was read", .timeout.as_millis())]
@@ -129,6 +135,8 @@ impl Error {
             Self::Http(error) => error.kind(),
             Self::Access(error) => error.kind(),
             Self::Tensorflow(error) => error.kind(),
+            Self::Oip(error) => error.kind(),
+            Self::Arrow(error) => error.kind(),
             Self::Timeout(_) => Kind::invalid("timeout"),
             Self::Expired { .. } => Kind::new(Status::DeadlineExceeded, "timed_out"),
             Self::NotServed(error) => of_not_served(error),

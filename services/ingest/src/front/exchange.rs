@@ -1,6 +1,7 @@
 //! One request's way through ingest, from its head to the answer of infer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_kafka::Record as ReplyRecord;
 use millrace_wire::headers::ResultHeaders;
@@ -14,6 +15,7 @@ use super::clock::Clock;
 use super::error::{BadReply, Error};
 use super::line::Question;
 use super::pending::RequestId;
+use super::statistics::Asking;
 use super::trace_context::TraceContext;
 use super::{Front, Head, Target, Wanted};
 
@@ -28,6 +30,7 @@ pub(crate) struct Exchange {
     id: RequestId,
     /// The version, where the caller asked for one.
     version: Option<i64>,
+    began: Instant,
     clock: Clock,
     trace: TraceContext,
     span: Span,
@@ -65,6 +68,7 @@ impl Exchange {
         Ok(Self {
             id: head.id,
             version: (target.wanted != Wanted::Latest).then_some(served.version),
+            began: head.at,
             clock,
             trace: head.trace,
             span,
@@ -87,6 +91,22 @@ impl Exchange {
     /// The id under which this request travels.
     pub(crate) fn id(&self) -> RequestId {
         self.id
+    }
+
+    /// The caller says in the body that he waits so long from when the request
+    /// began; what the head and the settings say holds too.
+    ///
+    /// # Errors
+    /// [`Error::Expired`]
+    pub(crate) fn answer_within(&mut self, timeout: Duration) -> Result<(), Error> {
+        let clock = Clock::new(self.began, timeout.min(self.front.limits.timeout));
+        if clock.has_passed() {
+            return Err(Error::Expired { timeout });
+        }
+        if clock.deadline < self.clock.deadline {
+            self.clock = clock;
+        }
+        Ok(())
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -134,6 +154,18 @@ impl Exchange {
     /// # Errors
     /// No reply in time, a reply that cannot be read, or a failure of infer.
     pub(crate) async fn ask(&mut self, payload: Vec<u8>) -> Result<Answer, Error> {
+        let asking = Asking {
+            began: self.began,
+            asked: Instant::now(),
+        };
+        let answer = self.ask_infer(payload).await;
+        let rows = answer.as_ref().ok().map(|answer| answer.outputs.rows());
+        let Served { model, version, .. } = self.served();
+        self.front.statistics.count(model, *version, asking, rows);
+        answer
+    }
+
+    async fn ask_infer(&mut self, payload: Vec<u8>) -> Result<Answer, Error> {
         self.held.set(payload.len())?;
         let question = Question {
             id: self.id,

@@ -16,6 +16,7 @@ pub(crate) mod metrics;
 mod outlet;
 pub(crate) mod pending;
 mod permission;
+pub(crate) mod statistics;
 pub(crate) mod target;
 pub(crate) mod topics;
 pub(crate) mod trace_context;
@@ -36,6 +37,7 @@ use catalog::Catalog;
 use line::Line;
 use metrics::Metrics;
 use pending::Pending;
+use statistics::Statistics;
 use topics::Topics;
 
 pub(crate) use error::Error;
@@ -57,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) pending: Pending,
     pub(crate) admission: Admission,
     pub(crate) metrics: Metrics,
+    pub(crate) statistics: Statistics,
     pub(crate) topics: Topics,
     pub(crate) limits: RequestLimits,
     default_model: Option<String>,
@@ -102,6 +105,7 @@ impl Front {
             pending,
             admission: Admission::new(limits.in_flight_requests, limits.in_flight_bytes),
             metrics,
+            statistics: Statistics::default(),
             topics: Topics::new(&settings.topics.prefix),
             limits: RequestLimits::of(settings),
             default_model: settings.default_model.clone(),

@@ -4,7 +4,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::front::Error;
-use crate::{cluster_serving, tensorflow};
+use crate::{cluster_serving, oip, tensorflow};
 
 use super::{no_path, not_allowed};
 
@@ -13,6 +13,7 @@ pub(super) fn configure(routes: &mut ServiceConfig) {
     routes
         .configure(cluster_serving::configure)
         .configure(tensorflow::configure)
+        .configure(oip::configure)
         .default_service(web::to(no_route));
 }
 

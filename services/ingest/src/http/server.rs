@@ -76,12 +76,14 @@ impl Server {
         registry: Arc<Registry>,
     ) -> anyhow::Result<dev::Server> {
         let front = web::Data::new(front.clone());
+        let readiness = web::Data::new(health.clone());
         let admin = millrace_boot::admin_routes(health, registry);
         let settings = self.settings;
         let cors_enabled = settings.cors.enabled;
         let app = move || {
             actix_web::App::new()
                 .app_data(front.clone())
+                .app_data(readiness.clone())
                 .wrap(from_fn(guard))
                 // The last one that is wrapped around is the first one that is asked.
                 .wrap(Condition::new(cors_enabled, from_fn(cors)))

@@ -4,8 +4,9 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use millrace_wire::json::{self, Format, PlainBytes};
 
+use crate::arrow_body::{self, Form};
 use crate::front::error::BadReply;
-use crate::front::{Error, Front, Head, Target};
+use crate::front::{Answer, Error, Front, Head, Target};
 use crate::http::body;
 
 use super::error::TensorflowError;
@@ -33,6 +34,15 @@ pub(crate) async fn predict(
     let front = front_of(request);
     let head = Head::of_http(request, front)?;
     let mut exchange = front.begin(head, &target)?;
+    if arrow_body::is_sent(request) {
+        let answer = arrow_body::ask(request, payload, &mut exchange).await?;
+        return written(
+            answer,
+            Format::Row,
+            Form::wanted(request, Form::Arrow),
+            front,
+        );
+    }
     let body = body::read(request, payload, &body::JSON, &mut exchange).await?;
     let size_bytes = body.len();
     let mut limits = front.limits.json.clone();
@@ -48,6 +58,18 @@ pub(crate) async fn predict(
     });
     let Understood { format, payload } = understand.await?;
     let answer = exchange.ask(payload).await?;
+    written(answer, format, Form::wanted(request, Form::Text), front)
+}
+
+fn written(
+    answer: Answer,
+    format: Format,
+    form: Form,
+    front: &Front,
+) -> Result<HttpResponse, Error> {
+    if form == Form::Arrow {
+        return Ok(arrow_body::answered(answer.outputs.into_payload(), front));
+    }
     let mut json = Vec::new();
     let rules = &front.limits.json.rules;
     json::write_predictions(format, &answer.outputs, rules, &mut json)

@@ -106,7 +106,7 @@ fn verbs_and_paths_that_do_not_exist_are_refused() {
     get(scene.address, "/v1/models").check_refusal(400, "Missing model name in request.");
     get(scene.address, "/v1/models/").check_refusal(400, "Missing model name in request.");
     get(scene.address, "/").check_refusal(404, "no such path: /");
-    get(scene.address, "/v2/models/m").check_refusal(404, "no such path: /v2/models/m");
+    get(scene.address, "/v3/models/m").check_refusal(404, "no such path: /v3/models/m");
     post(scene.address, "/predict/x", GOOD).check_refusal(404, "no such path");
     scene.check_alive();
 }

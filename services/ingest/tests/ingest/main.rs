@@ -6,12 +6,14 @@
 )]
 
 mod addresses;
+mod arrow_bodies;
 mod client;
 mod cluster_serving;
 mod corpus;
 mod deadlines;
 mod json_bodies;
 mod json_values;
+mod oip;
 mod played;
 mod predictions;
 mod process;

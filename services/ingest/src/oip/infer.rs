@@ -1,0 +1,129 @@
+//! One infer request: JSON and raw tensors in, a record to infer, its reply, JSON and raw tensors out.
+
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use millrace_wire::oip::{self, InferBody, Outputs};
+
+use super::error::OipError;
+use super::select::select;
+use crate::arrow_body::{self, Form};
+use crate::front::{Answer, Error, Front, Head, Target};
+use crate::http::body::{self, MediaTypes};
+
+/// Bytes of JSON before the raw tensors.
+const HEADER_LENGTH: &str = "inference-header-content-length";
+
+/// With raw tensors the body is no JSON any more.
+const BODY: MediaTypes = MediaTypes {
+    names: &[
+        "",
+        "application/json",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+    ],
+    expected: "application/json, application/octet-stream or application/vnd.apache.arrow.stream",
+};
+
+/// What an answer needs to know of its request.
+struct Asked {
+    id: Option<String>,
+    outputs: Outputs,
+}
+
+/// Answers one infer request, in any form of body.
+///
+/// # Errors
+/// Everything that [`Error`] lists.
+pub(super) async fn infer(
+    request: &HttpRequest,
+    payload: Payload,
+    target: &Target,
+    front: &Front,
+) -> Result<HttpResponse, Error> {
+    let head = Head::of_http(request, front)?;
+    let header_length = header_length(request)?;
+    let mut exchange = front.begin(head, target)?;
+    if arrow_body::is_sent(request) {
+        let answer = arrow_body::ask(request, payload, &mut exchange).await?;
+        return match Form::wanted(request, Form::Arrow) {
+            Form::Arrow => Ok(arrow_body::answered(answer.outputs.into_payload(), front)),
+            Form::Text => written(&Asked::of_arrow(), &answer, front),
+        };
+    }
+    let body = body::read(request, payload, &BODY, &mut exchange).await?;
+    let limits = front.limits.json.clone();
+    let understand = exchange.parse(body.len(), move |served| {
+        let body = InferBody {
+            bytes: &body,
+            header_length: header_length.as_deref(),
+        };
+        let parsed = oip::parse_infer(body, &served.signature, &limits).map_err(OipError::Body)?;
+        let payload = millrace_wire::encode_tensors(&parsed.tensors).map_err(Error::Encode)?;
+        let asked = Asked {
+            id: parsed.id,
+            outputs: parsed.outputs,
+        };
+        Ok((asked, payload, parsed.timeout))
+    });
+    let (asked, payload, timeout) = understand.await?;
+    if let Some(timeout) = timeout {
+        exchange.answer_within(timeout)?;
+    }
+    let answer = exchange.ask(payload).await?;
+    match Form::wanted(request, Form::Text) {
+        Form::Arrow => Ok(arrow_body::answered(asked.selected(answer)?, front)),
+        Form::Text => written(&asked, &answer, front),
+    }
+}
+
+impl Asked {
+    /// A body without an envelope asks for everything.
+    fn of_arrow() -> Self {
+        Self {
+            id: None,
+            outputs: Outputs::default(),
+        }
+    }
+
+    /// The record of the outputs that were named; infer's own if none were.
+    fn selected(&self, answer: Answer) -> Result<Vec<u8>, Error> {
+        let Some(named) = self.outputs.named() else {
+            return Ok(answer.outputs.into_payload());
+        };
+        let names: Vec<&str> = named.iter().map(|output| output.name.as_str()).collect();
+        select(&answer.outputs, &names)
+    }
+}
+
+/// The header that says where the JSON ends; two of them contradict each other.
+fn header_length(request: &HttpRequest) -> Result<Option<String>, OipError> {
+    let mut values = request.headers().get_all(HEADER_LENGTH);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().map_err(|_| OipError::HeaderLength)?;
+    match values.next() {
+        None => Ok(Some(text.trim().to_owned())),
+        Some(_) => Err(OipError::HeaderLength),
+    }
+}
+
+fn written(asked: &Asked, answer: &Answer, front: &Front) -> Result<HttpResponse, Error> {
+    let who = oip::Answer {
+        model: &answer.model,
+        version: answer.version,
+        id: asked.id.as_deref(),
+    };
+    let written =
+        oip::write_infer(&who, &answer.outputs, &asked.outputs).map_err(OipError::Response)?;
+    let size = u64::try_from(written.body.len()).unwrap_or(u64::MAX);
+    front.metrics.answer_bytes.inc_by(size);
+    let mut response = HttpResponse::Ok();
+    match written.header_length {
+        None => response.content_type("application/json"),
+        Some(length) => response
+            .insert_header((HEADER_LENGTH, length.to_string()))
+            .content_type("application/octet-stream"),
+    };
+    Ok(response.body(written.body))
+}
