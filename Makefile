@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance lint audit bench fuzz models clean
+.PHONY: help setup build demo test conformance faults lint audit bench fuzz models clean
 
 PYTHON_TESTS := tests/python tests/conformance/quick schemas models load/models
 DENY := .native/cargo-deny/bin/cargo-deny
@@ -44,6 +44,11 @@ conformance: setup ## Point clients that nobody here wrote at a running line (in
 	@scripts/setup conformance
 	cargo build --workspace --bins
 	scripts/with-broker .native/conformance-venv/bin/python -m pytest -q -p no:cacheprovider tests/conformance $(ARGS)
+
+faults: export MILLRACE_KILLS ?= 20
+faults: setup ## Kill the sink at 20 random moments instead of 5, with every destination
+	cargo build --workspace --all-targets
+	scripts/with-broker cargo test --workspace --test sink -- kill
 
 lint: ## Check formatting and run clippy with warnings as errors
 	cargo fmt --all --check

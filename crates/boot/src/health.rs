@@ -70,6 +70,13 @@ impl Gate {
         self.set(Some(reason.into()));
     }
 
+    /// There is no such condition any more.
+    pub fn remove(&self) {
+        self.health.with_gates(|gates| {
+            gates.remove(&*self.name);
+        });
+    }
+
     fn set(&self, state: Option<String>) {
         self.health.with_gates(|gates| {
             gates.insert(self.name.to_string(), state);
@@ -97,6 +104,15 @@ mod tests {
         assert!(health.is_ready());
         kafka.close("the broker is down");
         assert_eq!(health.reasons(), ["kafka: the broker is down"]);
+    }
+
+    #[test]
+    fn removed_gate_keeps_nobody_waiting() {
+        let health = Health::new();
+        let gate = health.gate("pipeline old");
+        gate.close("stopping");
+        gate.remove();
+        assert!(health.is_ready());
     }
 
     #[test]

@@ -26,6 +26,7 @@
 
 mod admin;
 mod health;
+mod reload;
 mod settings;
 mod shutdown;
 mod telemetry;
@@ -33,6 +34,7 @@ pub mod trace;
 
 pub use admin::{AdminError, AdminServer, AdminSettings, admin_routes, write_port_file};
 pub use health::{Gate, Health};
+pub use reload::Reload;
 pub use settings::{CommonArgs, InvalidSetting, SettingsError, Validate, confirm_valid, load};
 pub use shutdown::Shutdown;
 pub use telemetry::{

@@ -26,6 +26,9 @@ pub struct GroupSettings {
     pub group: String,
     /// Topics to read.
     pub topics: Vec<String>,
+    /// Reads also the topics whose names match, an extended regular expression of POSIX that
+    /// begins with `^`; new ones join within `topic.metadata.refresh.interval.ms`.
+    pub pattern: Option<String>,
     /// Bytes that may be handed out and not ended; reading pauses above it
     /// and resumes at half of it.
     pub max_in_flight_bytes: usize,
@@ -66,6 +69,7 @@ impl Default for GroupSettings {
             cluster: Cluster::default(),
             group: String::new(),
             topics: Vec::new(),
+            pattern: None,
             max_in_flight_bytes: 64 << 20,
             max_in_flight_records: 100_000,
             max_waiting_records: 1_000_000,
@@ -126,7 +130,8 @@ impl GroupConsumer {
                     client: "group consumer",
                     source,
                 })?;
-        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        let names = settings.topics.iter().chain(&settings.pattern);
+        let topics: Vec<&str> = names.map(String::as_str).collect();
         consumer
             .subscribe(&topics)
             .map_err(|source| Error::kafka(format!("subscribing to {topics:?}"), source))?;
@@ -198,8 +203,21 @@ impl GroupSettings {
         if self.group.is_empty() {
             return bad("group", "a name", "empty".to_owned());
         }
-        if self.topics.is_empty() || self.topics.iter().any(String::is_empty) {
+        let nothing = self.topics.is_empty() && self.pattern.is_none();
+        if nothing || self.topics.iter().any(String::is_empty) {
             return bad("topics", "one or more names", format!("{:?}", self.topics));
+        }
+        // The library tells patterns from names by this character.
+        let is_pattern = |pattern: &String| pattern.starts_with('^');
+        if let Some(name) = self.topics.iter().find(|name| is_pattern(name)) {
+            return bad("topics", "names", name.clone());
+        }
+        if let Some(pattern) = self.pattern.as_ref().filter(|pattern| !is_pattern(pattern)) {
+            return bad(
+                "pattern",
+                "an expression that begins with '^'",
+                pattern.clone(),
+            );
         }
         if self.max_in_flight_bytes == 0 {
             return bad("max_in_flight_bytes", "at least 1", "0".to_owned());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use millrace_boot::{AdminServer, Health, Shutdown};
+use millrace_boot::{AdminServer, Health, Reload, Shutdown};
 use millrace_kafka::{Producer, ProducerSettings};
 use prometheus_client::registry::Registry;
 use tokio::time::{MissedTickBehavior, interval};
@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::letters::Letters;
 use crate::metrics::Metrics;
 use crate::pipeline::{Pipeline, Shared};
+use crate::reloading;
 use crate::settings::Settings;
 
 /// A dead letter is the record and its wrapping; the topic takes more than a results topic.
@@ -23,9 +24,16 @@ const HEALTH_INTERVAL: Duration = Duration::from_millis(200);
 /// A running sink.
 pub struct App {
     pipelines: Vec<Pipeline>,
+    shared: Shared,
     producer: Producer,
     admin: AdminServer,
-    drain_deadline: Duration,
+}
+
+/// What ends the wait of a running sink.
+enum Event {
+    Stop,
+    Failed(anyhow::Error),
+    Reload,
 }
 
 impl App {
@@ -47,7 +55,7 @@ impl App {
             &kafka_metrics,
         )?;
         let shared = Shared {
-            settings,
+            settings: settings.clone(),
             letters: Letters::new(producer.clone(), &settings.topics.prefix),
             metrics,
             kafka_metrics,
@@ -55,16 +63,14 @@ impl App {
         };
         let mut pipelines = Vec::with_capacity(settings.pipelines.len());
         for pipeline in &settings.pipelines {
-            let started = Pipeline::start(pipeline, &shared);
-            pipelines
-                .push(started.with_context(|| format!("cannot start pipeline {}", pipeline.name))?);
+            pipelines.push(Pipeline::start(Pipeline::prepare(pipeline)?, &shared)?);
         }
         let admin = AdminServer::start(&settings.admin, health, Arc::new(registry))?;
         Ok(Self {
             pipelines,
+            shared,
             producer,
             admin,
-            drain_deadline: settings.drain_deadline,
         })
     }
 
@@ -74,27 +80,45 @@ impl App {
     }
 
     /// Works until the shutdown begins or a pipeline fails, then writes what is open and stops.
+    /// When `reload` wants it, the settings are read again and the pipelines follow them.
     ///
     /// # Errors
     /// What made a pipeline fail, or kept it from stopping well; what it had not written is read
     /// again after the next start.
-    pub fn run_until_stopped(mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+    pub fn run_until_stopped(
+        mut self,
+        shutdown: &Shutdown,
+        mut reload: Reload,
+        read: impl Fn() -> anyhow::Result<Settings>,
+    ) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .context("cannot start the runtime")?;
-        let ended = runtime.block_on(async {
-            tokio::select! {
-                () = shutdown.begun() => Ok(()),
-                error = watch(&mut self.pipelines) => Err(error),
-                error = self.producer.failed() => Err(error.into()),
+        let ended = loop {
+            let event = runtime.block_on(async {
+                tokio::select! {
+                    () = shutdown.begun() => Event::Stop,
+                    error = watch(&mut self.pipelines) => Event::Failed(error),
+                    error = self.producer.failed() => Event::Failed(error.into()),
+                    () = reload.wanted() => Event::Reload,
+                }
+            });
+            let changed = match event {
+                Event::Stop => break Ok(()),
+                Event::Failed(error) => break Err(error),
+                // Outside of the runtime: pipelines are stopped and started by blocking calls.
+                Event::Reload => reloading::follow(&mut self.pipelines, &mut self.shared, &read),
+            };
+            if let Err(error) = changed {
+                break Err(error);
             }
-        });
+        };
         ended.and(self.stop())
     }
 
     fn stop(self) -> anyhow::Result<()> {
-        let deadline = self.drain_deadline;
+        let deadline = self.shared.settings.drain_deadline;
         let mut stopped = Ok(());
         std::thread::scope(|scope| {
             let stopping: Vec<_> = self

@@ -15,6 +15,7 @@ mod letters;
 mod metrics;
 mod pipeline;
 mod projection;
+mod reloading;
 mod row;
 mod settings;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `millrace-sink`: writes results to files and tables.
 
 use clap::Parser;
-use millrace_boot::{CommonArgs, Shutdown};
+use millrace_boot::{CommonArgs, Reload, Shutdown};
 use millrace_sink::{App, Settings};
 
 const SERVICE: &str = "millrace-sink";
@@ -22,5 +22,7 @@ fn main() -> anyhow::Result<()> {
     }
     let _telemetry = millrace_boot::install(&settings.telemetry, SERVICE)?;
     let shutdown = Shutdown::on_signals()?;
-    App::build(&settings)?.run_until_stopped(&shutdown)
+    let reload = Reload::on_signal_or_change(&args.common)?;
+    let read = || Ok(millrace_boot::load(&args.common)?);
+    App::build(&settings)?.run_until_stopped(&shutdown, reload, read)
 }

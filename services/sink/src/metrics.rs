@@ -20,6 +20,11 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
 /// The metrics of all pipelines.
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -35,6 +40,7 @@ pub(crate) struct Metrics {
     dead_letters: Family<Reason, Counter>,
     already_written: Family<Pipeline, Counter>,
     skipped_offsets: Family<Pipeline, Counter>,
+    reloads: Family<Outcome, Counter>,
 }
 
 /// The metrics of one pipeline.
@@ -70,6 +76,7 @@ impl Metrics {
             dead_letters: Family::default(),
             already_written: Family::default(),
             skipped_offsets: Family::default(),
+            reloads: Family::default(),
         };
         metrics.register_in(registry.sub_registry_with_prefix("millrace_sink"));
         metrics
@@ -128,6 +135,16 @@ impl Metrics {
             "Offsets that Kafka no longer had when they were wanted, or never showed",
             self.skipped_offsets.clone(),
         );
+        registry.register(
+            "reloads",
+            "Times that the settings were read again, by what became of it",
+            self.reloads.clone(),
+        );
+    }
+
+    /// Counts a reload by what became of it: `applied`, `unchanged` or `refused`.
+    pub(crate) fn reloaded(&self, outcome: &'static str) {
+        self.reloads.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn of(&self, pipeline: &str) -> PipelineMetrics {

@@ -17,7 +17,7 @@ use millrace_wire::{Decoder, Limits};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::batcher::{Batcher, Command};
-use crate::destinations;
+use crate::destinations::{self, Writer};
 use crate::equipment::Equipment;
 use crate::letters::Letters;
 use crate::metrics::Metrics;
@@ -28,8 +28,9 @@ use crate::settings::{PipelineSettings, Settings};
 const ROOM_FOR_CONTROL: usize = 1024;
 
 /// What all pipelines of a process share.
-pub(crate) struct Shared<'a> {
-    pub(crate) settings: &'a Settings,
+pub(crate) struct Shared {
+    /// Only the pipelines in it ever change.
+    pub(crate) settings: Settings,
     pub(crate) letters: Letters,
     pub(crate) metrics: Metrics,
     pub(crate) kafka_metrics: millrace_kafka::Metrics,
@@ -38,34 +39,54 @@ pub(crate) struct Shared<'a> {
 
 /// A running pipeline.
 pub(crate) struct Pipeline {
-    name: String,
+    settings: PipelineSettings,
     consumer: GroupConsumer,
     thread: JoinHandle<()>,
     failure: oneshot::Receiver<anyhow::Error>,
     hurry: Arc<AtomicBool>,
     gate: Gate,
+    destination_gate: Gate,
+}
+
+/// A pipeline whose destination is open, and which does not read yet.
+pub(crate) struct Prepared {
+    settings: PipelineSettings,
+    writer: Box<dyn Writer>,
 }
 
 impl Pipeline {
-    /// Opens the destination, then starts reading.
-    pub(crate) fn start(settings: &PipelineSettings, shared: &Shared<'_>) -> anyhow::Result<Self> {
+    /// Opens the destination.
+    pub(crate) fn prepare(settings: &PipelineSettings) -> anyhow::Result<Prepared> {
+        let opened = destinations::open(&settings.destination, &settings.name);
+        Ok(Prepared {
+            writer: opened.with_context(|| format!("cannot start pipeline {}", settings.name))?,
+            settings: settings.clone(),
+        })
+    }
+
+    /// Starts reading.
+    pub(crate) fn start(prepared: Prepared, shared: &Shared) -> anyhow::Result<Self> {
         let hurry = Arc::new(AtomicBool::new(false));
-        let batcher = Batcher::new(equipment(settings, shared, Arc::clone(&hurry))?);
+        let Prepared { settings, writer } = prepared;
+        let equipment = equipment(&settings, writer, shared, Arc::clone(&hurry));
+        let destination_gate = equipment.gate.clone();
+        let batcher = Batcher::new(equipment);
         let (commands, inbox) = bounded(settings.max_in_flight_records + ROOM_FOR_CONTROL);
         let (report, failure) = oneshot::channel();
         let thread = thread::Builder::new()
             .name(format!("write {}", settings.name))
             .spawn(move || write(batcher, &inbox, report))
             .context("cannot start a thread")?;
-        let group = group(settings, shared.settings);
+        let group = group(&settings, &shared.settings);
         let consumer = GroupConsumer::start(group, Inlet { commands }, &shared.kafka_metrics)?;
         Ok(Self {
-            name: settings.name.clone(),
+            gate: shared.health.gate(&format!("pipeline {}", settings.name)),
+            settings,
             consumer,
             thread,
             failure,
             hurry,
-            gate: shared.health.gate(&format!("pipeline {}", settings.name)),
+            destination_gate,
         })
     }
 
@@ -78,7 +99,12 @@ impl Pipeline {
             (Err(TryRecvError::Empty), State::Failed(error)) => error.clone().into(),
             (Err(TryRecvError::Empty), _) => return None,
         };
-        Some(error.context(format!("pipeline {} failed", self.name)))
+        Some(error.context(format!("pipeline {} failed", self.settings.name)))
+    }
+
+    /// What it was started with.
+    pub(crate) fn settings(&self) -> &PipelineSettings {
+        &self.settings
     }
 
     /// Says in the readiness report what keeps the pipeline from reading.
@@ -97,8 +123,11 @@ impl Pipeline {
         self.hurry.store(true, Ordering::Relaxed);
         // The consumer is gone and with it the commands: the thread ends after its last write.
         let joined = self.thread.join();
-        stopped.with_context(|| format!("pipeline {} did not stop well", self.name))?;
-        joined.map_err(|_| anyhow!("the writer of pipeline {} panicked", self.name))
+        self.gate.remove();
+        self.destination_gate.remove();
+        let name = self.settings.name;
+        stopped.with_context(|| format!("pipeline {name} did not stop well"))?;
+        joined.map_err(|_| anyhow!("the writer of pipeline {name} panicked"))
     }
 }
 
@@ -116,11 +145,12 @@ fn write(batcher: Batcher, inbox: &Receiver<Command>, report: oneshot::Sender<an
 
 fn equipment(
     settings: &PipelineSettings,
-    shared: &Shared<'_>,
+    writer: Box<dyn Writer>,
+    shared: &Shared,
     hurry: Arc<AtomicBool>,
-) -> anyhow::Result<Equipment> {
-    Ok(Equipment {
-        writer: destinations::open(&settings.destination, &settings.name)?,
+) -> Equipment {
+    Equipment {
+        writer,
         projection: Projection::new(&settings.columns, settings.tensors, settings.top.as_ref()),
         letters: shared.letters.clone(),
         decoder: Decoder::new(Limits::default()),
@@ -133,7 +163,7 @@ fn equipment(
             .health
             .gate(&format!("pipeline {} destination", settings.name)),
         hurry,
-    })
+    }
 }
 
 fn group(pipeline: &PipelineSettings, settings: &Settings) -> GroupSettings {
@@ -143,6 +173,7 @@ fn group(pipeline: &PipelineSettings, settings: &Settings) -> GroupSettings {
         cluster: settings.kafka.clone(),
         group: format!("{prefix}.sink.{}", pipeline.name),
         topics: pipeline.all_topics(prefix),
+        pattern: pipeline.pattern.clone(),
         max_in_flight_bytes: pipeline.max_in_flight_bytes,
         max_in_flight_records: pipeline.max_in_flight_records,
         drain_deadline: settings.drain_deadline,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use millrace_boot::InvalidSetting;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::{invalid, is_topic_part};
@@ -28,6 +29,9 @@ pub struct PipelineSettings {
     /// Further topics of results, by their full names.
     #[serde(default)]
     pub topics: Vec<String>,
+    /// Reads all topics whose names match, also those that come later: a regular expression that
+    /// begins with `^`, such as `^millrace\.results\.`.
+    pub pattern: Option<String>,
     /// The outputs to write, and under which names; all of them if empty.
     #[serde(default)]
     pub columns: Vec<ColumnSettings>,
@@ -204,9 +208,22 @@ impl PipelineSettings {
                 return invalid(key, field, problem);
             }
         }
-        if self.models.is_empty() && self.topics.is_empty() {
-            let problem = "is empty; name a model, or a topic in `topics`";
-            return invalid(key, "models", problem);
+        match &self.pattern {
+            Some(pattern) if !pattern.starts_with('^') => {
+                let problem = format!("is {pattern:?}; it must begin with '^'");
+                return invalid(key, "pattern", problem);
+            }
+            Some(pattern) => {
+                if let Err(error) = Regex::new(pattern) {
+                    let problem = format!("is no regular expression: {error}");
+                    return invalid(key, "pattern", problem);
+                }
+            }
+            None if self.models.is_empty() && self.topics.is_empty() => {
+                let problem = "is empty; name a model, a topic in `topics`, or a `pattern`";
+                return invalid(key, "models", problem);
+            }
+            None => {}
         }
         Ok(())
     }

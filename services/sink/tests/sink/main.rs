@@ -9,10 +9,13 @@
     reason = "a test that cannot set its scene has failed"
 )]
 
+mod bucket;
 mod dead_letters;
+mod faults;
 mod formats;
 mod kill;
 mod outage;
+mod pipelines;
 mod process;
 mod python;
 mod rig;

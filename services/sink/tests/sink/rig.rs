@@ -112,6 +112,28 @@ impl Rig {
         }
     }
 
+    /// Makes another topic of the line, with one partition.
+    pub(crate) fn add_topic(&self, name: &str) {
+        let admin = Admin::connect(&Cluster::at(&self.brokers)).unwrap();
+        let topic = TopicSpec {
+            name: format!("{}.{name}", self.prefix),
+            partitions: 1,
+            replication: 1,
+            config: BTreeMap::new(),
+        };
+        admin.create_topics(&[topic]).unwrap();
+    }
+
+    /// Sends results to another topic of the line.
+    pub(crate) fn send_to(&self, topic: &str, count: i32) {
+        for value in 0..count {
+            let mut record = self.result(value, Status::Ok);
+            record.topic = format!("{}.{topic}", self.prefix).into();
+            record.partition = Some(0);
+            self.send_record(record, |_| {});
+        }
+    }
+
     /// Sends a record that cannot become rows.
     pub(crate) fn send_poison(&mut self) {
         let mut record = self.result(self.sent, Status::Ok);
@@ -153,7 +175,8 @@ impl Rig {
         let headers = ResultHeaders {
             id: format!("id-{value}"),
             model: MODEL.to_owned(),
-            version: Some(1),
+            // Several versions answer by turns, so that rows go to several folders.
+            version: Some(i64::from(1 + value % 7 % 2)),
             status,
             error: (status != Status::Ok).then(|| "the model failed".to_owned()),
             source: Source {
@@ -218,6 +241,7 @@ impl Rig {
             brokers = "{brokers}"
             [kafka.options]
             "session.timeout.ms" = "6000"
+            "topic.metadata.refresh.interval.ms" = "1000"
             [topics]
             prefix = "{prefix}"
             [admin]
@@ -257,6 +281,12 @@ impl Rig {
         let partitions = admin.lag(&group, &self.topic()).unwrap();
         partitions.iter().map(|partition| partition.lag).sum()
     }
+}
+
+/// How often a test kills the sink; `make faults` asks for more.
+pub(crate) fn kills() -> i32 {
+    let asked = std::env::var("MILLRACE_KILLS").ok();
+    asked.map_or(5, |kills| kills.parse().expect("a number"))
 }
 
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -1,6 +1,7 @@
 //! Reads both stores back, independently of the code that wrote them.
 
 use std::fs::File;
+use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
@@ -9,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::rig::{Ledger, Place, Rig, names_in, wait_until};
 
-type Row = (Place, Option<i32>);
+pub(crate) type Row = (Place, Option<i32>);
 
 /// All rows of the table, with their values; none before the sink has made the table.
 pub(crate) fn table_rows(rig: &Rig) -> Vec<Row> {
@@ -48,6 +49,27 @@ pub(crate) fn file_rows(rig: &Rig) -> Vec<Row> {
     rows
 }
 
+/// All rows of the visible files of a folder and of the folders in it.
+pub(crate) fn rows_below(folder: &Path) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for name in names_in(folder)
+        .iter()
+        .filter(|name| !name.starts_with('.'))
+    {
+        let path = folder.join(name);
+        if path.is_dir() {
+            rows.extend(rows_below(&path));
+            continue;
+        }
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap());
+        let reader = reader.and_then(|file| file.build());
+        for batch in reader.unwrap_or_else(|error| panic!("{name} is not whole: {error}")) {
+            rows.extend(batch_rows(&batch.unwrap()));
+        }
+    }
+    rows
+}
+
 /// The names of all files that a reader of the folder sees.
 pub(crate) fn visible(rig: &Rig) -> Vec<String> {
     let mut names = names_in(&rig.files().join(rig.topic()));
@@ -55,7 +77,7 @@ pub(crate) fn visible(rig: &Rig) -> Vec<String> {
     names
 }
 
-fn batch_rows(batch: &RecordBatch) -> Vec<Row> {
+pub(crate) fn batch_rows(batch: &RecordBatch) -> Vec<Row> {
     let partition = batch["partition"].as_primitive::<Int32Type>();
     let offset = batch["offset"].as_primitive::<Int64Type>();
     let y = batch
@@ -82,7 +104,7 @@ pub(crate) fn check_exactly_once(rig: &Rig) {
     check_names(rig);
 }
 
-fn check_rows(store: &str, mut rows: Vec<Row>, ledger: &Ledger) {
+pub(crate) fn check_rows(store: &str, mut rows: Vec<Row>, ledger: &Ledger) {
     rows.sort_unstable();
     let expected: Vec<Row> = ledger
         .iter()

@@ -348,3 +348,5 @@ fn progress_is_found_whatever_the_format_was() {
     let settings = settings(rig.root.path(), FileFormat::Jsonl, &[]);
     assert_eq!(open(&settings, OWNER).claim(&own()).unwrap(), 3);
 }
+
+mod faults;
