@@ -15,6 +15,9 @@ pub(crate) fn ingest() -> SocketAddr {
     settings.http.workers = 1;
     // Nobody listens there, and nothing is sent there.
     settings.kafka.brokers = "127.0.0.1:1".to_owned();
+    // As in a real process: spans are made.
+    let telemetry = millrace_boot::install(&settings.telemetry, "millrace-ingest").unwrap();
+    std::mem::forget(telemetry);
     let app = millrace_ingest::App::build(settings).unwrap();
     app.loop_back(&echo()).unwrap();
     let address = app.address();

@@ -17,7 +17,7 @@ use super::line::Question;
 use super::pending::RequestId;
 use super::statistics::Asking;
 use super::trace_context::TraceContext;
-use super::{Front, Head, Target, Wanted};
+use super::{Front, Head, Target, Wanted, records};
 
 /// A larger body is parsed beside the worker, which has other callers.
 const PARSED_INLINE_BYTES: usize = 256 << 10;
@@ -193,7 +193,7 @@ impl Exchange {
             return Err(Error::Failed { status, sentence });
         }
         let value = reply.value.ok_or(BadReply::NoValue)?;
-        let outputs = Record::decode(value, &self.front.limits.reply).map_err(BadReply::Record)?;
+        let outputs = records::decode(value, &self.front.limits.reply).map_err(BadReply::Record)?;
         Ok(Answer {
             outputs,
             model: self.served.model.clone(),

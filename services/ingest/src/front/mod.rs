@@ -16,6 +16,7 @@ pub(crate) mod metrics;
 mod outlet;
 pub(crate) mod pending;
 mod permission;
+pub(crate) mod records;
 pub(crate) mod statistics;
 pub(crate) mod target;
 pub(crate) mod topics;

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use millrace_wire::json::{self, Method};
 
 use crate::front::error::BadReply;
-use crate::front::{Error, Front, Head, Target};
+use crate::front::{Error, Front, Head, Target, records};
 use crate::http::body;
 
 use super::error::TensorflowError;
@@ -41,7 +41,7 @@ pub(super) async fn ask_about_examples(
     let understand = exchange.parse(size_bytes, move |served| {
         let request = json::parse_examples(&body, &served.signature, &limits, method)?;
         check_signature_name(request.signature_name.as_deref())?;
-        request.encode().map_err(Error::Encode)
+        records::encode(&request.tensors).map_err(Error::Encode)
     });
     let payload = understand.await?;
     let answer = exchange.ask(payload).await?;

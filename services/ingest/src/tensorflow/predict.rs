@@ -6,7 +6,7 @@ use millrace_wire::json::{self, Format, PlainBytes};
 
 use crate::arrow_body::{self, Form};
 use crate::front::error::BadReply;
-use crate::front::{Answer, Error, Front, Head, Target};
+use crate::front::{Answer, Error, Front, Head, Target, records};
 use crate::http::body;
 
 use super::error::TensorflowError;
@@ -50,7 +50,7 @@ pub(crate) async fn predict(
     let understand = exchange.parse(size_bytes, move |served| {
         let request = json::parse_predict(&body, &served.signature, &limits)?;
         check_signature_name(request.signature_name.as_deref())?;
-        let payload = request.encode().map_err(Error::Encode)?;
+        let payload = records::encode(&request.tensors).map_err(Error::Encode)?;
         Ok(Understood {
             format: request.format,
             payload,

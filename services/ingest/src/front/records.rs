@@ -1,0 +1,45 @@
+//! Tensors to records and back. Each thread remembers the schema of the record
+//! before, which most often is that of the next: schemas cost more than a few
+//! numbers do.
+
+use std::cell::RefCell;
+
+use millrace_wire::{
+    ColumnParts, DecodeError, Decoder, EncodeError, Encoder, Limits, Record, Tensor, TensorSlice,
+};
+
+thread_local! {
+    static ENCODER: RefCell<Encoder> = RefCell::default();
+    static DECODER: RefCell<Option<(Limits, Decoder)>> = const { RefCell::new(None) };
+}
+
+/// Encodes whole tensors under their own names as one record.
+///
+/// # Errors
+/// As [`Encoder::encode`].
+pub(crate) fn encode(tensors: &[Tensor]) -> Result<Vec<u8>, EncodeError> {
+    let columns: Vec<_> = tensors.iter().map(whole).collect();
+    ENCODER.with_borrow_mut(|encoder| encoder.encode(&columns))
+}
+
+fn whole(tensor: &Tensor) -> ColumnParts<'_> {
+    let rows = 0..tensor.rows();
+    ColumnParts {
+        name: tensor.name(),
+        parts: vec![TensorSlice { tensor, rows }],
+    }
+}
+
+/// Checks a record against `limits`, the same ones every time.
+///
+/// # Errors
+/// As [`Decoder::decode`].
+pub(crate) fn decode(payload: Vec<u8>, limits: &Limits) -> Result<Record, DecodeError> {
+    DECODER.with_borrow_mut(|decoder| {
+        if decoder.as_ref().is_none_or(|(known, _)| known != limits) {
+            *decoder = Some((limits.clone(), Decoder::new(limits.clone())));
+        }
+        let (_, decoder) = decoder.as_mut().expect("it was set just now");
+        decoder.decode(payload)
+    })
+}
