@@ -30,7 +30,7 @@ demo: setup ## Start a broker and the services, and show the whole line at work 
 test: export CARGO_INCREMENTAL := 0
 test: setup lint ## Run everything that must pass: lints, build, Rust and Python tests on a real broker
 	cargo build --workspace --all-targets
-	scripts/with-broker $(MAKE) --no-print-directory _tests
+	scripts/with-broker scripts/with-databases $(MAKE) --no-print-directory _tests
 
 .PHONY: _tests
 # Both run even when the first fails, so that one run tells everything.

@@ -27,7 +27,7 @@ def main() -> int:
         right = questions.over_http(demo.http)
         right += questions.as_arrow_records(demo.brokers)
         questions.nine_inputs(demo.http)
-        results.show(demo.database, demo.parquet, expected=questions.IMAGES)
+        results.show(demo.postgres, demo.database, demo.parquet, expected=questions.IMAGES)
         print(f"\nThat took {time.monotonic() - started:.0f} s.")
         if right < questions.IMAGES - 2:
             raise line.DemoError(f"only {right} of {questions.IMAGES} answers are right")
@@ -67,6 +67,8 @@ Everything is running. Try, from the project's folder:
   export MILLRACE_KAFKA__BROKERS={demo.brokers}
   {demo.tool.relative_to(ROOT)} models list
   {demo.tool.relative_to(ROOT)} lag
+  {demo.tool.relative_to(ROOT)} tail digits --from beginning
+  {demo.tool.relative_to(ROOT)} check --config {demo.folder.relative_to(ROOT)}/sink.toml
 
 Logs, rows and files: {demo.folder.relative_to(ROOT)}
 Ctrl-C stops everything.""")

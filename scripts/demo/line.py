@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -37,6 +38,8 @@ class Line:
         self.database = self.folder / "results.sqlite"
         self.parquet = self.folder / "parquet"
         self.tool = bin_dir / "millrace"
+        self.postgres_folder: Path | None = None
+        self.postgres = ""  # the URL, if there is a PostgreSQL
         self.brokers = ""
         self.http = ""
         self.services: list[Service] = []
@@ -45,6 +48,7 @@ class Line:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.brokers = os.environ.get("MILLRACE_KAFKA__BROKERS") or self._start_broker()
+        self.postgres = self._start_postgres()
         say("creating the topics")
         self._apply_topics()
         say("starting infer, ingest and sink")
@@ -73,6 +77,9 @@ class Line:
                 service.process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 service.process.kill()
+        if self.postgres_folder:
+            self._script("postgres", "stop", self.postgres_folder)
+            shutil.rmtree(self.postgres_folder, ignore_errors=True)
         self._broker("stop")
 
     # The broker, unless MILLRACE_KAFKA__BROKERS names one that runs already
@@ -84,7 +91,21 @@ class Line:
         return self._broker("start", "--port", "0")
 
     def _broker(self, *arguments: str) -> str:
-        command = [self.root / "scripts/broker", *arguments, "--dir", self.broker_folder]
+        return self._script("broker", *arguments, self.broker_folder)
+
+    def _start_postgres(self) -> str:
+        if not any(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+            say("PostgreSQL is not installed: results go to SQLite")
+            return ""
+        say("starting PostgreSQL")
+        # It refuses to run as root, and as another user it may not enter our folder.
+        self.postgres_folder = Path(tempfile.mkdtemp(prefix="millrace-demo."))
+        self.postgres_folder.chmod(0o711)
+        return self._script("postgres", "start", self.postgres_folder)
+
+    def _script(self, name: str, *arguments) -> str:
+        *words, folder = arguments
+        command = [self.root / "scripts" / name, *words, "--dir", folder]
         answer = subprocess.run(command, capture_output=True, text=True)
         if answer.returncode:
             raise DemoError(answer.stderr.strip())
@@ -100,10 +121,13 @@ class Line:
         ).replace("'", '"')
 
     def _sink_settings(self) -> str:
+        table = f'type = "sqlite", path = "{self.database}"'
+        if self.postgres:
+            table = f'type = "postgres", url = "{self.postgres}"'
         # Files are closed after two seconds so that there is something to see at once.
         return (
             f'[[pipelines]]\nname = "table"\nmodels = ["digits"]\n'
-            f'destination = {{ type = "sqlite", path = "{self.database}" }}\n'
+            f"destination = {{ {table} }}\n"
             f'[[pipelines]]\nname = "files"\nmodels = ["digits"]\n'
             f'destination = {{ type = "files", url = "{self.parquet}" }}\nroll = {{ age = "2s" }}'
         )

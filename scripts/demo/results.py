@@ -1,7 +1,7 @@
-"""Shows what sink has written: rows in SQLite, files in Parquet."""
+"""Shows what sink has written: rows in PostgreSQL or SQLite, files in Parquet."""
 
-import json
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,13 +11,25 @@ from line import DemoError
 DEADLINE_S = 30
 
 
-def show(database: Path, parquet: Path, expected: int) -> None:
-    print("\nThe rows that arrived in SQLite\n")
-    rows = wait_for("rows in SQLite", lambda: read_rows(database, expected))
-    for topic_partition, offset, identity, status, outputs in rows[-6:]:
-        label = json.loads(outputs)["label"]
-        print(f"  partition {topic_partition} offset {offset:<3} {identity[:12]:<13}{status}  label {label}")
-    print(f"  {len(rows)} rows in all: {database.name}, table results")
+# The certainty of an answer is an element of an array in PostgreSQL, of JSON text in SQLite.
+POSTGRES_QUERY = """SELECT partition, "offset", id, status, label, round(scores[label + 1]::numeric, 3)
+FROM results ORDER BY partition, "offset\""""
+SQLITE_QUERY = """SELECT partition, offset, id, status, label, round(json_extract(scores, '$[' || label || ']'), 3)
+FROM results ORDER BY partition, offset"""
+
+
+def show(postgres: str, database: Path, parquet: Path, expected: int) -> None:
+    where, query = ("PostgreSQL", POSTGRES_QUERY) if postgres else ("SQLite", SQLITE_QUERY)
+    print(f"\nThe rows that arrived in {where}\n")
+    for line in query.splitlines():
+        print(f"  {line}")
+    print()
+    probe = (lambda: ask_postgres(postgres)) if postgres else (lambda: ask_sqlite(database))
+    rows = wait_for(f"rows in {where}", lambda: enough(probe(), expected))
+    for partition, offset, identity, status, label, score in rows[-6:]:
+        print(f"  partition {partition} offset {offset:<3} {identity[:12]:<13}{status}  label {label}  p = {score}")
+    table = f"psql {postgres}" if postgres else database.name
+    print(f"  {len(rows)} rows in all: {table}, table results")
 
     print("\nThe Parquet files\n")
     files = wait_for("Parquet files", lambda: read_files(parquet, expected))
@@ -25,21 +37,27 @@ def show(database: Path, parquet: Path, expected: int) -> None:
         print(f" {file.name}\n   {count} rows, {file.stat().st_size} bytes")
 
 
-def read_rows(database: Path, expected: int) -> list | None:
+def enough(rows: list, expected: int) -> list | None:
+    return rows if len(rows) >= expected else None
+
+
+def ask_postgres(url: str) -> list:
+    command = ["psql", "-qAt", "-F", "\t", "-c", POSTGRES_QUERY, url]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    # Before the first row the table, or a column of it, is not there.
+    return [line.split("\t") for line in answer.stdout.splitlines()]
+
+
+def ask_sqlite(database: Path) -> list:
     if not database.exists():
-        return None
-    query = (
-        "SELECT source_partition, source_offset, id, status, outputs FROM results "
-        "ORDER BY source_partition, source_offset"
-    )
+        return []
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
-        rows = connection.execute(query).fetchall()
+        return connection.execute(SQLITE_QUERY).fetchall()
     except sqlite3.OperationalError:
-        return None  # the table is not there yet
+        return []  # the table, or a column of it, is not there yet
     finally:
         connection.close()
-    return rows if len(rows) >= expected else None
 
 
 def read_files(folder: Path, expected: int) -> list[tuple[Path, int]] | None:

@@ -1,5 +1,6 @@
 //! Which cluster and which line: from flags, the environment and the settings file of any service.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
 struct Settings {
     kafka: Cluster,
     topics: Topics,
+    /// Of a sink; this tool only asks whether there are any.
+    pipelines: Vec<serde_json::Value>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,7 +87,24 @@ impl ConnectionArgs {
         })
     }
 
-    fn settings(&self) -> anyhow::Result<Settings> {
+    /// Whether the settings are those of a sink.
+    pub(crate) fn has_pipelines(&self) -> anyhow::Result<bool> {
+        Ok(!self.settings()?.pipelines.is_empty())
+    }
+
+    /// The same settings as flags of a service.
+    pub(crate) fn to_flags(&self) -> Vec<OsString> {
+        let mut flags = Vec::new();
+        for file in &self.config {
+            flags.extend(["--config".into(), file.clone().into_os_string()]);
+        }
+        for assignment in self.assignments() {
+            flags.extend(["--set".into(), assignment.into()]);
+        }
+        flags
+    }
+
+    fn assignments(&self) -> Vec<String> {
         let mut set = self.set.clone();
         let flags = [
             ("kafka.brokers", &self.brokers),
@@ -93,9 +113,13 @@ impl ConnectionArgs {
         for (key, value) in flags {
             set.extend(value.iter().map(|value| format!("{key}={value}")));
         }
+        set
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
         let args = CommonArgs {
             config: self.config.clone(),
-            set,
+            set: self.assignments(),
             check_config: false,
         };
         Ok(millrace_boot::load(&args)?)

@@ -1,10 +1,12 @@
 //! `millrace`: the operator's and newcomer's tool.
 
+mod check;
 mod connection;
 mod dead_letters;
 mod lag;
 mod models;
 mod output;
+mod tail;
 mod topics;
 mod whole_topic;
 
@@ -42,6 +44,12 @@ enum Command {
     DeadLetters(dead_letters::Command),
     /// See how far infer and sink are behind
     Lag(lag::Args),
+    /// See results as they arrive
+    Tail(tail::Args),
+    /// Look whether everything is there that the line needs; exit code 1 if not
+    ///
+    /// With the settings of a sink (--config sink.toml) its destinations, too.
+    Check,
 }
 
 fn main() -> ExitCode {
@@ -56,11 +64,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
+    if matches!(args.command, Command::Check) {
+        return check::run(&args.connection, args.output);
+    }
     let connection = args.connection.open()?;
     match args.command {
         Command::Topics(command) => topics::run(&command, &connection, args.output),
         Command::Models(command) => models::run(&command, &connection, args.output),
         Command::DeadLetters(command) => dead_letters::run(&command, &connection, args.output),
         Command::Lag(command) => lag::run(&command, &connection, args.output),
+        Command::Tail(command) => tail::run(&command, &connection, args.output),
+        // It wants to know of a connection that fails, too.
+        Command::Check => Ok(()),
     }
 }

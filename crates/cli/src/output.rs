@@ -41,6 +41,22 @@ pub(crate) fn print<L: Line>(output: Output, lines: &[L], nothing: &str) -> anyh
     Ok(())
 }
 
+/// One line of a table that grows at its end: its widths cannot follow what is to come.
+pub(crate) fn columns<S: AsRef<str>>(cells: &[S; 5]) -> String {
+    const WIDTHS: [usize; 4] = [12, 16, 8, 10];
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(WIDTHS) {
+        let cell = shortened(cell.as_ref(), width - GAP);
+        line.push_str(&format!("{cell:width$}"));
+    }
+    let room = WIDTH - WIDTHS.iter().sum::<usize>();
+    // A line break in a value would begin a new line.
+    let last = cells[4].as_ref().replace(char::is_control, " ");
+    line.push_str(&shortened(&last, room));
+    line.truncate(line.trim_end().len());
+    line
+}
+
 fn table<L: Line>(lines: &[L]) -> String {
     let mut rows: Vec<Vec<String>> = vec![L::HEADINGS.iter().map(|&cell| cell.into()).collect()];
     rows.extend(lines.iter().map(Line::cells));

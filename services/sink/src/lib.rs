@@ -8,6 +8,7 @@
 mod app;
 mod batch;
 mod batcher;
+mod check;
 mod claimed;
 mod destinations;
 mod equipment;
@@ -22,8 +23,10 @@ mod settings;
 mod testing;
 
 pub use app::App;
+pub use check::check;
 pub use destinations::{
-    Destination, FileFormat, FilesSettings, ParquetSettings, PartitionKey, SqliteSettings,
+    Destination, FileFormat, FilesSettings, ParquetSettings, PartitionKey, Secret, ServerSettings,
+    SqliteSettings, WriteMode,
 };
 pub use settings::{
     ColumnSettings, PipelineSettings, Renamed, RollSettings, Settings, TensorForm, TopForm,

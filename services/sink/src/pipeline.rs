@@ -57,7 +57,7 @@ pub(crate) struct Prepared {
 impl Pipeline {
     /// Opens the destination.
     pub(crate) fn prepare(settings: &PipelineSettings) -> anyhow::Result<Prepared> {
-        let opened = destinations::open(&settings.destination, &settings.name);
+        let opened = destinations::open(settings);
         Ok(Prepared {
             writer: opened.with_context(|| format!("cannot start pipeline {}", settings.name))?,
             settings: settings.clone(),

@@ -77,7 +77,7 @@ fn rows_in_sqlite(database: &Path) -> usize {
 fn distinct_in_sqlite(database: &Path) -> usize {
     count(
         database,
-        "SELECT count(*) FROM (SELECT DISTINCT source_partition, source_offset FROM results)",
+        "SELECT count(*) FROM (SELECT DISTINCT partition, offset FROM results)",
     )
 }
 

@@ -2,7 +2,10 @@
 
 mod files;
 mod identity;
+mod mysql;
+mod postgres;
 mod sqlite;
+mod table;
 mod writer;
 
 use std::time::Duration;
@@ -12,10 +15,14 @@ use serde::{Deserialize, Serialize};
 
 pub use files::{FileFormat, FilesSettings, ParquetSettings, PartitionKey};
 pub use sqlite::SqliteSettings;
+pub use table::settings::{Secret, ServerSettings, WriteMode};
 pub(crate) use writer::{WriteError, Writer, Written};
 
 use crate::batch::Roll;
+use crate::settings::PipelineSettings;
 use files::FilesWriter;
+use mysql::MysqlWriter;
+use postgres::PostgresWriter;
 use sqlite::SqliteWriter;
 
 /// A kind of destination and its settings.
@@ -26,14 +33,51 @@ pub enum Destination {
     Files(FilesSettings),
     /// A table in a SQLite database.
     Sqlite(SqliteSettings),
+    /// A table in PostgreSQL.
+    Postgres(ServerSettings),
+    /// A table in MySQL or MariaDB.
+    Mysql(ServerSettings),
 }
 
 /// Opens the destination of a pipeline; progress in it is kept under the name of the pipeline.
-pub(crate) fn open(settings: &Destination, pipeline: &str) -> anyhow::Result<Box<dyn Writer>> {
-    Ok(match settings {
+pub(crate) fn open(pipeline: &PipelineSettings) -> anyhow::Result<Box<dyn Writer>> {
+    Ok(match &pipeline.destination {
         Destination::Files(settings) => Box::new(FilesWriter::open(settings)?),
-        Destination::Sqlite(settings) => Box::new(SqliteWriter::open(settings, pipeline)?),
+        Destination::Sqlite(settings) => {
+            let plan = settings.table().plan(pipeline)?;
+            Box::new(SqliteWriter::open(&settings.path, plan)?)
+        }
+        Destination::Postgres(settings) => {
+            let plan = settings.table().plan(pipeline)?;
+            Box::new(PostgresWriter::open(settings, plan)?)
+        }
+        Destination::Mysql(settings) => {
+            let plan = settings.table().plan(pipeline)?;
+            Box::new(MysqlWriter::open(settings, plan)?)
+        }
     })
+}
+
+/// Looks whether the destination can be used, and changes nothing; a sentence of what was found.
+///
+/// # Errors
+/// What the operator must mend.
+pub(crate) fn check(pipeline: &PipelineSettings) -> anyhow::Result<String> {
+    match &pipeline.destination {
+        Destination::Files(_) => Ok(format!(
+            "{} is opened at the start",
+            pipeline.destination.place()
+        )),
+        Destination::Sqlite(settings) => {
+            SqliteWriter::check(&settings.path, &settings.table().plan(pipeline)?)
+        }
+        Destination::Postgres(settings) => {
+            PostgresWriter::check(settings, settings.table().plan(pipeline)?)
+        }
+        Destination::Mysql(settings) => {
+            MysqlWriter::check(settings, settings.table().plan(pipeline)?)
+        }
+    }
 }
 
 impl Destination {
@@ -41,7 +85,9 @@ impl Destination {
     pub(crate) fn roll(&self) -> Roll {
         let (rows, size_bytes, age) = match self {
             Self::Files(_) => (100_000, 64 << 20, Duration::from_secs(30)),
-            Self::Sqlite(_) => (5_000, 16 << 20, Duration::from_millis(200)),
+            Self::Sqlite(_) | Self::Postgres(_) | Self::Mysql(_) => {
+                (5_000, 16 << 20, Duration::from_millis(200))
+            }
         };
         Roll {
             rows,
@@ -55,6 +101,7 @@ impl Destination {
         match self {
             Self::Files(settings) => settings.place(),
             Self::Sqlite(settings) => settings.place(),
+            Self::Postgres(settings) | Self::Mysql(settings) => settings.place(),
         }
     }
 
@@ -63,6 +110,8 @@ impl Destination {
         match self {
             Self::Files(settings) => settings.validate(key),
             Self::Sqlite(settings) => settings.validate(key),
+            Self::Postgres(settings) => settings.validate(key, postgres::SCHEMES),
+            Self::Mysql(settings) => settings.validate(key, mysql::SCHEMES),
         }
     }
 }

@@ -52,3 +52,13 @@ pub(crate) enum WriteError {
     #[error("the destination cannot be written")]
     Fatal(#[source] anyhow::Error),
 }
+
+impl WriteError {
+    /// The error beneath, for a start that fails.
+    pub(crate) fn into_cause(self) -> anyhow::Error {
+        match self {
+            Self::Transient(cause) | Self::Fatal(cause) => cause,
+            other => anyhow::Error::new(other),
+        }
+    }
+}

@@ -7,7 +7,7 @@ use arrow::array::{
     ArrayRef, AsArray, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMillisecondArray, UInt32Array,
 };
-use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 
 use crate::row::ResultRecord;
 
@@ -31,6 +31,11 @@ pub(crate) const NAMES: [&str; 12] = [
 /// Whether a column of the outputs must not have this name; query engines look past the case.
 pub(crate) fn is_taken(name: &str) -> bool {
     NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// The fixed columns as a schema.
+pub(crate) fn schema() -> SchemaRef {
+    Arc::new(Schema::new(fields()))
 }
 
 pub(super) fn fields() -> Vec<Field> {

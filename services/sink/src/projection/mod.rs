@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::take;
-use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use layout::{Form, Projected};
@@ -70,7 +69,7 @@ impl Projection {
     ) -> Result<RecordBatch, ArrowError> {
         let mut arrays = fixed::arrays(records);
         let Some(layout) = layout else {
-            return RecordBatch::try_new(failures_only(), arrays);
+            return RecordBatch::try_new(fixed::schema(), arrays);
         };
         let mut ranking = None;
         for column in &layout.columns {
@@ -91,10 +90,6 @@ impl Projection {
         }
         RecordBatch::try_new(Arc::clone(&layout.schema), arrays)
     }
-}
-
-fn failures_only() -> SchemaRef {
-    Arc::new(Schema::new(fixed::fields()))
 }
 
 /// One array per element of the rows, all of which have the same shape.

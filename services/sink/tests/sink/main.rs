@@ -10,6 +10,7 @@
 )]
 
 mod bucket;
+mod databases;
 mod dead_letters;
 mod faults;
 mod formats;

@@ -22,9 +22,7 @@ pub(crate) fn table_rows(rig: &Rig) -> Vec<Row> {
         return Vec::new();
     }
     let mut query = database
-        .prepare(
-            "SELECT source_partition, source_offset, json_extract(outputs, '$.y') FROM results",
-        )
+        .prepare("SELECT partition, offset, y FROM results")
         .unwrap();
     let row = |row: &rusqlite::Row<'_>| Ok(((row.get(0)?, row.get(1)?), row.get(2)?));
     query

@@ -6,26 +6,29 @@
 mod progress;
 mod settings;
 mod tables;
+mod values;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
-use arrow::datatypes::{Fields, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
-use arrow::error::ArrowError;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use millrace_kafka::TopicPartition;
-use millrace_wire::Status;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::identity::Identity;
+use super::table::plan::{Mode, Plan};
+use super::table::progress::{Owned, already_written};
+use super::table::rejected;
 use super::{WriteError, Writer, Written};
 use crate::batch::Batch;
-use crate::projection::{fixed, json};
-use progress::{Owned, Progress};
+use crate::projection::fixed;
+use progress::Progress;
+use values::{Bytes, Cell};
 
 pub use settings::SqliteSettings;
 
@@ -38,10 +41,13 @@ const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Writes each batch in a transaction of its own.
 pub(crate) struct SqliteWriter {
-    pipeline: String,
+    plan: Plan,
     path: PathBuf,
+    fixed: SchemaRef,
     /// `None` after an error that may have left the connection in doubt.
     database: Option<Database>,
+    /// How batches of one schema are written; batches mostly have the schema of the batch before.
+    target: Option<(SchemaRef, String)>,
     epochs: HashMap<TopicPartition, i64>,
 }
 
@@ -52,23 +58,56 @@ struct Database {
 
 impl SqliteWriter {
     /// Opens the database and makes its tables if they are not there.
-    pub(crate) fn open(settings: &SqliteSettings, pipeline: &str) -> anyhow::Result<Self> {
-        let path = &settings.path;
-        let database = Database::open_patiently(path)
+    pub(crate) fn open(path: &Path, plan: Plan) -> anyhow::Result<Self> {
+        let fixed = fixed::schema();
+        let database = Database::open_patiently(path, || Database::open(path, &plan))
             .with_context(|| format!("cannot use the SQLite database {}", path.display()))?;
         Ok(Self {
-            pipeline: pipeline.to_owned(),
+            plan,
             path: path.to_owned(),
+            fixed,
             database: Some(database),
+            target: None,
             epochs: HashMap::new(),
         })
+    }
+
+    /// Looks whether the destination can be used, and changes nothing; a sentence of what was found.
+    ///
+    /// # Errors
+    /// What the operator must mend.
+    pub(crate) fn check(path: &Path, plan: &Plan) -> anyhow::Result<String> {
+        let context = || format!("cannot use the SQLite database {}", path.display());
+        let at = format!("SQLite at {}", path.display());
+        if !path.exists() {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            let there = folder.is_none_or(Path::is_dir);
+            return match there {
+                true => Ok(format!("{at}: the database will be made at the start")),
+                false => Err(anyhow!("its folder is not there; make it").context(context())),
+            };
+        }
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let layout = connection
+            .and_then(|connection| tables::inspect(&connection, plan))
+            .with_context(context)?;
+        let table = &plan.table;
+        let found = match layout {
+            Some(layout) => tables::check(&layout, plan, &fixed::schema())
+                .map(|()| format!("{at}: table {table} fits")),
+            None if !plan.create => Err(tables::missing(plan)),
+            None => Ok(format!("{at}: table {table} will be made at the start")),
+        };
+        found.map_err(WriteError::into_cause).with_context(context)
     }
 
     /// Runs `work` in a transaction. After an error nothing of it remains, or all of it,
     /// where the error came from the commit itself.
     fn transact<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &Progress<'_>) -> Result<T, WriteError>,
+        work: impl FnOnce(&Self, &Transaction<'_>, &Progress<'_>) -> Result<T, WriteError>,
     ) -> Result<T, WriteError> {
         let mut database = match self.database.take() {
             Some(database) => database,
@@ -79,8 +118,8 @@ impl SqliteWriter {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(classify)?;
-        let progress = Progress::new(&transaction, &self.pipeline);
-        let result = work(&transaction, &progress)?;
+        let progress = Progress::new(&transaction, &self.plan.pipeline);
+        let result = work(self, &transaction, &progress)?;
         transaction.commit().map_err(classify)?;
         self.database = Some(database);
         Ok(result)
@@ -90,16 +129,28 @@ impl SqliteWriter {
         if !self.path.exists() {
             return Err(gone(&self.path));
         }
-        Database::open(&self.path).map_err(|error| match error.downcast::<rusqlite::Error>() {
-            Ok(error) => classify(error),
-            Err(error) => WriteError::Fatal(error),
-        })
+        Database::open(&self.path, &self.plan)
+    }
+
+    /// The statement for rows of this schema, and the columns that it needs.
+    fn aim_at(
+        &self,
+        transaction: &Transaction<'_>,
+        schema: &SchemaRef,
+    ) -> Result<String, WriteError> {
+        match &self.target {
+            Some((aimed, statement)) if aimed == schema => Ok(statement.clone()),
+            _ => {
+                let names = tables::fit(transaction, &self.plan, (&self.fixed, schema))?;
+                Ok(tables::insert_statement(&self.plan, &names))
+            }
+        }
     }
 }
 
 impl Writer for SqliteWriter {
     fn claim(&mut self, partition: &TopicPartition) -> Result<i64, WriteError> {
-        let owned = self.transact(|_, progress| progress.claim(partition).map_err(classify))?;
+        let owned = self.transact(|_, _, progress| progress.claim(partition).map_err(classify))?;
         self.epochs.insert(partition.clone(), owned.epoch);
         Ok(owned.next_offset)
     }
@@ -110,28 +161,26 @@ impl Writer for SqliteWriter {
         let Some(&epoch) = self.epochs.get(partition) else {
             return Err(WriteError::Fenced(partition.clone()));
         };
-        self.transact(|transaction, progress| {
-            let start = Owned {
-                epoch,
-                next_offset: offsets.start,
-            };
-            if progress
-                .advance(partition, start, offsets.end)
-                .map_err(classify)?
-            {
-                return insert(transaction, batch.rows());
+        let owned = |next_offset| Owned { epoch, next_offset };
+        let (start, end) = (owned(offsets.start), owned(offsets.end));
+        let rows = batch.rows();
+        let aimed = self.transact(|writer, transaction, progress| {
+            let moved = progress.advance(partition, start, end.next_offset);
+            if !moved.map_err(classify)? {
+                let found = progress.read(partition).map_err(classify)?;
+                already_written(found, end, partition)?;
+                return Ok(None);
             }
-            // Either an earlier attempt did commit although it seemed to fail, or another
-            // process owns the partition now. The table knows.
-            let end = Owned {
-                epoch,
-                next_offset: offsets.end,
-            };
-            match progress.read(partition).map_err(classify)? {
-                Some(owned) if owned == end => Ok(()),
-                _ => Err(WriteError::Fenced(partition.clone())),
+            if rows.num_rows() == 0 {
+                return Ok(None);
             }
+            let statement = writer.aim_at(transaction, rows.schema_ref())?;
+            insert(transaction, (&writer.plan, &statement), rows)?;
+            Ok(Some(statement))
         })?;
+        if let Some(statement) = aimed {
+            self.target = Some((batch.rows().schema(), statement));
+        }
         Ok(Written::default())
     }
 
@@ -144,40 +193,40 @@ impl Database {
     /// Waits for other processes that are opening it: while one of them makes a new database
     /// ready for a write-ahead log, the others are refused at once, whatever the busy timeout
     /// (<https://sqlite.org/wal.html>, "sometimes queries return SQLITE_BUSY in WAL mode").
-    fn open_patiently(path: &Path) -> anyhow::Result<Self> {
+    fn open_patiently(
+        path: &Path,
+        open: impl Fn() -> Result<Self, WriteError>,
+    ) -> anyhow::Result<Self> {
         let begun = Instant::now();
         loop {
-            let error = match Self::open(path) {
-                Ok(database) => return Ok(database),
-                Err(error) => error,
-            };
-            let code = error
-                .downcast_ref::<rusqlite::Error>()
-                .and_then(rusqlite::Error::sqlite_error_code);
-            let busy = matches!(
-                code,
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-            );
-            if !busy || begun.elapsed() >= OPEN_DEADLINE {
-                return Err(error);
+            match open() {
+                Err(WriteError::Transient(error))
+                    if is_busy(&error) && begun.elapsed() < OPEN_DEADLINE =>
+                {
+                    tracing::debug!(path = %path.display(), "the database is busy; trying again");
+                    thread::sleep(OPEN_PAUSE);
+                }
+                other => return other.map_err(WriteError::into_cause),
             }
-            thread::sleep(OPEN_PAUSE);
         }
     }
 
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    fn open(path: &Path, plan: &Plan) -> Result<Self, WriteError> {
+        let connection = Connection::open(path).map_err(classify)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
+        let mode: String = connection
+            .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+            .map_err(classify)?;
         if mode != "wal" {
-            return Err(anyhow!(
+            return Err(WriteError::Fatal(anyhow!(
                 "its journal mode stays {mode:?}, and the sink needs \"wal\"; put it on a local disk"
-            ));
+            )));
         }
-        connection.pragma_update(None, "synchronous", "full")?;
-        tables::create(&connection)?;
-        let identity = Identity::of(path)?;
+        connection
+            .pragma_update(None, "synchronous", "full")
+            .map_err(classify)?;
+        tables::prepare(&connection, plan, &fixed::schema())?;
+        let identity = Identity::of(path).map_err(|error| WriteError::Transient(error.into()))?;
         Ok(Self {
             connection,
             identity,
@@ -193,60 +242,61 @@ impl Database {
     }
 }
 
-fn insert(transaction: &Transaction<'_>, rows: &RecordBatch) -> Result<(), WriteError> {
-    let outputs = outputs(rows).map_err(|error| WriteError::Fatal(error.into()))?;
-    let (topic, partition) = (
-        text(rows, "topic"),
-        rows["partition"].as_primitive::<Int32Type>(),
-    );
-    let (offset, row) = (
-        fixed::offsets(rows),
-        rows["row"].as_primitive::<UInt32Type>(),
-    );
-    let recorded_at = rows["recorded_at"].as_primitive::<TimestampMillisecondType>();
-    let (key, version) = (
-        rows["key"].as_binary::<i32>(),
-        rows["version"].as_primitive::<Int64Type>(),
-    );
-    let (id, model, request) = (text(rows, "id"), text(rows, "model"), text(rows, "request"));
-    let (status, error) = (text(rows, "status"), text(rows, "error"));
-    let mut statement = transaction
-        .prepare_cached(tables::INSERT)
-        .map_err(classify)?;
-    for index in 0..rows.num_rows() {
-        let inserted = statement.execute(params![
-            topic.value(index),
-            partition.value(index),
-            offset[index],
-            row.value(index),
-            id.value(index),
-            tables::Key(key.is_valid(index).then(|| key.value(index))),
-            model.value(index),
-            version.is_valid(index).then(|| version.value(index)),
-            status.value(index),
-            error.is_valid(index).then(|| error.value(index)),
-            request.value(index),
-            recorded_at
-                .is_valid(index)
-                .then(|| recorded_at.value(index)),
-            (status.value(index) == Status::Ok.name()).then(|| outputs.value(index)),
-        ]);
-        inserted.map_err(classify)?;
+fn insert(
+    transaction: &Transaction<'_>,
+    (plan, statement): (&Plan, &str),
+    rows: &RecordBatch,
+) -> Result<(), WriteError> {
+    let columns = values::columns(rows)?;
+    let schema = rows.schema();
+    let bytes = |name: &String| match name == "key" {
+        true => Bytes::TextWhereUtf8,
+        false => Bytes::Blob,
+    };
+    let forms: Vec<Bytes> = schema
+        .fields()
+        .iter()
+        .map(|field| bytes(field.name()))
+        .collect();
+    let mut statement = transaction.prepare_cached(statement).map_err(classify)?;
+    for row in 0..rows.num_rows() {
+        for (index, (array, &bytes)) in columns.iter().zip(&forms).enumerate() {
+            let cell = Cell { array, row, bytes };
+            statement
+                .raw_bind_parameter(index + 1, cell)
+                .map_err(classify)?;
+        }
+        statement
+            .raw_execute()
+            .map_err(|error| refusal(error, plan))?;
     }
     Ok(())
 }
 
-fn text<'a>(rows: &'a RecordBatch, name: &str) -> &'a StringArray {
-    rows[name].as_string()
+/// Rows that are there although the progress does not know them are nobody's bad rows.
+fn refusal(error: rusqlite::Error, plan: &Plan) -> WriteError {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    let duplicate = matches!(
+        code,
+        Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE)
+    );
+    let of_place = error.to_string().contains(".offset");
+    if plan.mode == Mode::Insert && duplicate && of_place {
+        return WriteError::Fatal(anyhow::Error::new(error).context(format!(
+            "table {} has rows that the progress table does not know; was the pipeline renamed, or the progress removed?",
+            plan.table
+        )));
+    }
+    classify(error)
 }
 
-/// All outputs of a row as one JSON object.
-fn outputs(rows: &RecordBatch) -> Result<StringArray, ArrowError> {
-    let first = fixed::NAMES.len();
-    let fields = Fields::from(&rows.schema().fields()[first..]);
-    let arrays = rows.columns()[first..].to_vec();
-    let object = StructArray::try_new_with_length(fields, arrays, None, rows.num_rows())?;
-    json::texts(&(Arc::new(object) as ArrayRef))
+fn is_busy(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<rusqlite::Error>();
+    let code = error.and_then(rusqlite::Error::sqlite_error_code);
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 fn gone(path: &Path) -> WriteError {
@@ -270,9 +320,12 @@ fn classify(error: rusqlite::Error) -> WriteError {
             | Code::OutOfMemory
             | Code::FileLockingProtocolFailed,
         ) => WriteError::Transient(error.into()),
-        Some(Code::ConstraintViolation) => WriteError::Fatal(anyhow::Error::new(error).context(
-            "the table refuses rows that the progress table does not know; was the pipeline renamed, or the table changed?",
-        )),
+        Some(Code::ConstraintViolation | Code::TooBig | Code::TypeMismatch) => {
+            rejected(error.to_string())
+        }
+        None if matches!(error, rusqlite::Error::ToSqlConversionFailure(_)) => {
+            rejected(error.to_string())
+        }
         _ => WriteError::Fatal(error.into()),
     }
 }

@@ -3,14 +3,7 @@
 use millrace_kafka::TopicPartition;
 use rusqlite::{OptionalExtension, Result, Row, Transaction, params};
 
-/// What the owner of a partition knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Owned {
-    /// Grows with every claim; only the holder of the newest may write.
-    pub(super) epoch: i64,
-    /// The first offset that is not in the table.
-    pub(super) next_offset: i64,
-}
+use crate::destinations::table::progress::Owned;
 
 /// The progress of one pipeline, inside a transaction.
 pub(super) struct Progress<'a> {
