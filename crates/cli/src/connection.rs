@@ -95,7 +95,7 @@ impl ConnectionArgs {
     /// The same settings as flags of a service.
     pub(crate) fn to_flags(&self) -> Vec<OsString> {
         let mut flags = Vec::new();
-        for file in &self.config {
+        if let Some(file) = &self.config {
             flags.extend(["--config".into(), file.clone().into_os_string()]);
         }
         for assignment in self.assignments() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use millrace_kafka::{FollowFrom, Follower, FollowerSettings, Metrics, Record};
 use millrace_wire::headers::ResultHeaders;
-use millrace_wire::json::{Format, write_predictions};
+use millrace_wire::json::{Format, JsonRules, Strictness, write_predictions};
 use millrace_wire::{Decoder, Limits, Status};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -244,7 +244,12 @@ fn rows(record: Record, decoder: &mut Decoder) -> Vec<Row> {
 fn outputs(value: Vec<u8>, decoder: &mut Decoder) -> anyhow::Result<Vec<Map<String, Value>>> {
     let record = decoder.decode(value)?;
     let mut text = Vec::new();
-    write_predictions(&record, Format::Row, &mut text)?;
+    // What is not finite becomes null, so that the text is JSON.
+    let rules = JsonRules {
+        strictness: Strictness::Strict,
+        ..JsonRules::default()
+    };
+    write_predictions(Format::Row, &record, &rules, &mut text)?;
     let answer: Value = serde_json::from_slice(&text).context("the outputs are no JSON")?;
     let single = match record.columns() {
         [column] => Some(column.name().to_owned()),

@@ -474,9 +474,18 @@ fn locked_table_is_waited_for() {
 #[test]
 fn session_that_was_ended_is_replaced() {
     let rig = Rig::new();
-    let mut writer = rig.writer();
+    // Its own name, so that no other test loses its session.
+    let plan = Plan {
+        pipeline: rig.schema.clone(),
+        ..plan(&rig.table())
+    };
+    let mut writer = rig.open(plan).unwrap();
     write(&mut writer, vec![record_with(0, &[1.0])]);
-    rig.rows("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'millrace-sink table'");
+    rig.rows(&format!(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+         WHERE application_name = 'millrace-sink {}'",
+        rig.schema
+    ));
     let rows = batch(1, vec![record_with(1, &[1.0])]);
     while let Err(error) = writer.write(&rows) {
         assert!(matches!(error, WriteError::Transient(_)), "{error:?}");
