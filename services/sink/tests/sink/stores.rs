@@ -18,7 +18,10 @@ pub(crate) fn table_rows(rig: &Rig) -> Vec<Row> {
     let Ok(database) = Connection::open_with_flags(rig.database(), flags) else {
         return Vec::new();
     };
-    if !database.table_exists(None::<&str>, "results").unwrap() {
+    if !database
+        .column_exists(None::<&str>, "results", "y")
+        .unwrap_or(false)
+    {
         return Vec::new();
     }
     let mut query = database
