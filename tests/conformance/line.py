@@ -64,7 +64,7 @@ class Line:
         with (self.folder / f"{name}.log").open("w") as log:
             # The services end with us, even if we are killed.
             command = ["setpriv", "--pdeathsig", "TERM", binary(f"millrace-{service}"), "--config", str(file)]
-            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
 
     def _port(self, name: str) -> str:
         file = self.folder / f"{name}.port"
@@ -98,6 +98,11 @@ default_model = "everything"
 listen = "127.0.0.1:0"
 port_file = "FOLDER/ingest.http.port"
 """
+
+
+def environment() -> dict[str, str]:
+    """Ours, without what the services would take for a setting of theirs."""
+    return {key: value for key, value in os.environ.items() if key != "MILLRACE_BIN_DIR"}
 
 
 def infer_settings(folder: str, models: list[str]) -> str:
