@@ -1,5 +1,6 @@
 //! `millrace`: the operator's and newcomer's tool.
 
+mod access;
 mod check;
 mod connection;
 mod dead_letters;
@@ -42,6 +43,9 @@ enum Command {
     /// See records that could never succeed
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Make API keys for ingest
+    #[command(subcommand)]
+    Access(access::Command),
     /// See how far infer and sink are behind
     Lag(lag::Args),
     /// See results as they arrive
@@ -64,17 +68,16 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<()> {
-    if matches!(args.command, Command::Check) {
-        return check::run(&args.connection, args.output);
-    }
-    let connection = args.connection.open()?;
+    let (output, connection) = (args.output, args.connection);
+    let open = || connection.open();
     match args.command {
-        Command::Topics(command) => topics::run(&command, &connection, args.output),
-        Command::Models(command) => models::run(&command, &connection, args.output),
-        Command::DeadLetters(command) => dead_letters::run(&command, &connection, args.output),
-        Command::Lag(command) => lag::run(&command, &connection, args.output),
-        Command::Tail(command) => tail::run(&command, &connection, args.output),
+        Command::Access(command) => access::run(&command, output),
+        Command::Topics(command) => topics::run(&command, &open()?, output),
+        Command::Models(command) => models::run(&command, &open()?, output),
+        Command::DeadLetters(command) => dead_letters::run(&command, &open()?, output),
+        Command::Lag(command) => lag::run(&command, &open()?, output),
+        Command::Tail(command) => tail::run(&command, &open()?, output),
         // It wants to know of a connection that fails, too.
-        Command::Check => Ok(()),
+        Command::Check => check::run(&connection, output),
     }
 }

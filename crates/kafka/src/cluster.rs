@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -25,6 +28,9 @@ pub struct Cluster {
     /// librdkafka options by their own names; those that would undo a
     /// guarantee are refused at start.
     pub options: BTreeMap<String, String>,
+    /// Options whose values stand in files, such as `sasl.password`; white
+    /// space at a file's end does not count. They win over `options`.
+    pub option_files: BTreeMap<String, PathBuf>,
 }
 
 impl Default for Cluster {
@@ -33,6 +39,7 @@ impl Default for Cluster {
             brokers: "127.0.0.1:9092".to_owned(),
             client_id: "millrace".to_owned(),
             options: BTreeMap::new(),
+            option_files: BTreeMap::new(),
         }
     }
 }
@@ -46,6 +53,7 @@ impl fmt::Debug for Cluster {
             .field("brokers", &self.brokers)
             .field("client_id", &self.client_id)
             .field("options", &self.options.keys())
+            .field("option_files", &self.option_files)
             .finish()
     }
 }
@@ -63,17 +71,10 @@ impl Cluster {
     /// Checks the settings without connecting.
     ///
     /// # Errors
-    /// `LibraryTooOld`, `OptionRefused`, or `Settings` for an option that
+    /// `LibraryTooOld`, `OptionRefused`, `OptionFile`, or `Settings` for an option that
     /// librdkafka does not know or whose value it refuses.
     pub fn check(&self) -> Result<(), Error> {
-        let config = self.client_config(&[], &[])?;
-        config
-            .create_native_config()
-            .map(drop)
-            .map_err(|source| Error::Settings {
-                client: "cluster",
-                source,
-            })
+        self.client_config(&[], &[]).map(drop)
     }
 
     /// Options of one client: `defaults`, then the user's, then `safety`.
@@ -83,7 +84,11 @@ impl Cluster {
         safety: &[(&'static str, String)],
     ) -> Result<ClientConfig, Error> {
         require_library(rdkafka::util::get_rdkafka_version())?;
-        for (key, value) in &self.options {
+        let mut options = self.options.clone();
+        for (key, path) in &self.option_files {
+            options.insert(key.clone(), value_in(key, path)?);
+        }
+        for (key, value) in &options {
             guards::check(key, value)?;
         }
         let mut config = ClientConfig::new();
@@ -92,7 +97,7 @@ impl Cluster {
         for (key, value) in defaults {
             config.set(*key, value);
         }
-        for (key, value) in &self.options {
+        for (key, value) in &options {
             config.set(guards::canonical(key), value);
         }
         for (key, value) in safety {
@@ -100,7 +105,32 @@ impl Cluster {
         }
         config.set("bootstrap.servers", &self.brokers);
         config.set("client.id", &self.client_id);
-        Ok(config)
+        match config.create_native_config() {
+            Ok(_) => Ok(config),
+            Err(source) => Err(Error::Settings {
+                client: "cluster",
+                source: without_value(source),
+            }),
+        }
+    }
+}
+
+fn value_in(key: &str, path: &Path) -> Result<String, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::OptionFile {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        source: Arc::new(source),
+    })?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// rdkafka repeats the value, which is a secret if a password's key is misspelt.
+fn without_value(error: KafkaError) -> KafkaError {
+    match error {
+        KafkaError::ClientConfig(result, description, key, _) => {
+            KafkaError::ClientConfig(result, description, key, "(value not shown)".to_owned())
+        }
+        other => other,
     }
 }
 
@@ -195,6 +225,42 @@ mod tests {
     fn an_old_librdkafka_is_refused() {
         let error = require_library((0x0206_01ff, "2.6.1".to_owned())).unwrap_err();
         assert!(error.to_string().contains("2.6.1"), "{error}");
+    }
+
+    #[test]
+    fn a_value_can_stand_in_a_file() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let mut cluster = with_option("sasl.password", "overridden");
+        let key = "sasl.password".to_owned();
+        cluster.option_files.insert(key.clone(), path);
+        let config = cluster.client_config(&[], &[]).unwrap();
+        assert_eq!(config.get("sasl.password"), Some("hunter2"));
+        let missing = folder.path().join("missing");
+        cluster.option_files.insert(key, missing);
+        let error = cluster.check().unwrap_err().to_string();
+        assert!(error.contains("sasl.password"), "{error}");
+    }
+
+    #[test]
+    fn an_option_that_undoes_a_guarantee_is_refused_from_a_file_too() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("acks");
+        std::fs::write(&path, "0").unwrap();
+        let mut cluster = Cluster::default();
+        cluster.option_files.insert("acks".to_owned(), path);
+        let error = cluster.check().unwrap_err();
+        assert!(matches!(error, Error::OptionRefused { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_value_of_a_misspelt_option_is_not_shown() {
+        let error = with_option("sasl.pasword", "hunter2").check().unwrap_err();
+        assert!(error.to_string().contains("sasl.pasword"), "{error}");
+        for shown in [format!("{error:?}"), error.to_string()] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
     }
 
     #[test]

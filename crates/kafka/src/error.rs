@@ -1,6 +1,7 @@
 //! What can go wrong in a client as a whole; failures of single records are
 //! `SendError` and `DeliveryError`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,17 @@ pub enum Error {
         value: String,
         /// What it would break or which setting to use instead.
         reason: &'static str,
+    },
+    /// The file that holds an option's value cannot be read.
+    #[error("kafka option {key}: cannot read {path}: {source}")]
+    OptionFile {
+        /// Name of the option.
+        key: String,
+        /// The path as set.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: Arc<std::io::Error>,
     },
     /// Settings that librdkafka itself does not accept.
     #[error("kafka settings of the {client} are not usable: {source}")]
@@ -136,6 +148,7 @@ impl Error {
             }
             Error::LibraryTooOld { .. }
             | Error::OptionRefused { .. }
+            | Error::OptionFile { .. }
             | Error::Settings { .. }
             | Error::BadSetting { .. }
             | Error::Thread { .. }

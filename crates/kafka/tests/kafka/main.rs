@@ -14,5 +14,6 @@ mod outages;
 mod producing;
 mod reading;
 mod rebalancing;
+mod securing;
 mod support;
 mod transacting;

@@ -37,7 +37,7 @@ pub(crate) enum TlsFileError {
 /// Which protocols a listener speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
-    /// HTTP/2 and HTTP/1.1. actix-web puts both before what is set, so nothing is.
+    /// HTTP/1.1. actix-web puts it before what is set, so nothing is.
     Http,
     /// gRPC is HTTP/2 only.
     Grpc,

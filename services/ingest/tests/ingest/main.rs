@@ -5,6 +5,7 @@
     reason = "the whole binary is tests, helpers included"
 )]
 
+mod access;
 mod addresses;
 mod arrow_bodies;
 mod client;
@@ -21,4 +22,5 @@ mod protocol;
 mod scene;
 mod stopping;
 mod tensorflow;
+mod tls;
 mod trouble;

@@ -1,0 +1,109 @@
+//! The Open Inference Protocol, version 2, with Triton's extensions.
+
+use serde_json::{Value, json};
+use utoipa::openapi::path::HttpMethod;
+
+use super::operation::{Body, Good, Media, Operation};
+use super::refusals;
+use super::tensorflow::{ARROW, HEADERS, image};
+
+const TAG: &str = "Open Inference Protocol";
+const JSON: &str = "application/json";
+const BINARY: &str = "application/octet-stream";
+
+const REQUEST: &[Media] = &[(JSON, "InferRequest"), (BINARY, "Bytes"), (ARROW, "Bytes")];
+const RESPONSE: &[Media] = &[(JSON, "InferResponse"), (BINARY, "Bytes"), (ARROW, "Bytes")];
+
+pub(super) fn operations() -> Vec<Operation> {
+    let mut all = server();
+    all.extend(models());
+    all.extend(infer());
+    all.extend(repository());
+    all.into_iter().map(|it| Operation { tag: TAG, ..it }).collect()
+}
+
+fn get(
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    media: &'static [Media],
+) -> Operation {
+    Operation {
+        answers: vec![Good::ok("The answer.", media)],
+        ..Operation::get(path, id, summary)
+    }
+}
+
+fn server() -> Vec<Operation> {
+    let open = |operation| Operation {
+        is_open: true,
+        refusals: &[503],
+        ..operation
+    };
+    vec![
+        get("/v2", "serverMetadata", "The server and its extensions", &[(JSON, "ServerMetadata")]),
+        open(get("/v2/health/live", "serverLive", "Whether the process runs", &[])),
+        open(get("/v2/health/ready", "serverReady", "Whether somebody alive serves a model", &[])),
+        get("/v2/models/stats", "allStatistics", "Statistics of all models", &[(JSON, "ModelStatistics")]),
+    ]
+}
+
+fn models() -> Vec<Operation> {
+    vec![
+        get("/v2/models/{model}", "oipMetadata", "A model's inputs and outputs", &[(JSON, "OipModelMetadata")]),
+        get("/v2/models/{model}/versions/{version}", "oipVersionMetadata", "A version's inputs and outputs", &[(JSON, "OipModelMetadata")]),
+        get("/v2/models/{model}/ready", "oipModelReady", "Whether a model can be asked", &[]),
+        get("/v2/models/{model}/versions/{version}/ready", "oipVersionReady", "Whether a version can be asked", &[]),
+        get("/v2/models/{model}/config", "oipConfig", "A model's configuration, as far as ingest knows it", &[(JSON, "Anything")]),
+        get("/v2/models/{model}/stats", "oipStatistics", "A model's statistics", &[(JSON, "ModelStatistics")]),
+    ]
+}
+
+fn infer() -> [Operation; 2] {
+    let of = |path, id, summary| Operation {
+        method: HttpMethod::Post,
+        parameters: HEADERS,
+        body: Some(Body {
+            media: REQUEST,
+            example: Some(example()),
+            is_required: true,
+        }),
+        answers: vec![Good::ok("The outputs that were asked for.", RESPONSE)],
+        refusals: refusals::PREDICT,
+        ..Operation::get(path, id, summary)
+    };
+    [
+        of("/v2/models/{model}/infer", "infer", "Infer with the newest version"),
+        of("/v2/models/{model}/versions/{version}/infer", "inferWithVersion", "Infer with a version"),
+    ]
+}
+
+/// The same image as TensorFlow Serving's example.
+fn example() -> Value {
+    json!({"inputs": [{"name": "image", "shape": [1, 8, 8], "datatype": "FP32", "data": image()}]})
+}
+
+fn repository() -> Vec<Operation> {
+    let post = |path, id, summary, media| Operation {
+        method: HttpMethod::Post,
+        answers: vec![Good::ok("Done, or so already.", media)],
+        ..Operation::get(path, id, summary)
+    };
+    let index = Operation {
+        body: Some(Body {
+            media: &[(JSON, "IndexRequest")],
+            example: Some(json!({"ready": true})),
+            is_required: false,
+        }),
+        ..post("/v2/repository/index", "repositoryIndex", "Every version of every model", &[(JSON, "RepositoryIndex")])
+    };
+    let change = |path, id, summary| Operation {
+        refusals: &[400, 401, 403, 404, 501, 503],
+        ..post(path, id, summary, &[])
+    };
+    vec![
+        index,
+        change("/v2/repository/models/{model}/load", "loadModel", "Load a model; off unless control.enabled"),
+        change("/v2/repository/models/{model}/unload", "unloadModel", "Unload a model; off unless control.enabled"),
+    ]
+}

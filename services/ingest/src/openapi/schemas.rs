@@ -1,0 +1,246 @@
+//! The shapes of bodies. What a model takes is said by its metadata, not here:
+//! these hold for every model.
+
+use serde_json::{Value, json};
+use utoipa::openapi::path::ParameterIn;
+use utoipa::openapi::{RefOr, Schema};
+
+/// A schema written as JSON Schema.
+pub(super) fn schema(shape: Value) -> RefOr<Schema> {
+    serde_json::from_value(shape).expect("a JSON Schema, as the tests know")
+}
+
+/// All shapes, by name.
+pub(super) fn all() -> Vec<(&'static str, RefOr<Schema>)> {
+    let shapes = [
+        common(),
+        tensorflow(),
+        cluster_serving(),
+        open_inference(),
+        open_inference_answers(),
+    ];
+    let named = shapes.into_iter().flatten();
+    named.map(|(name, shape)| (name, schema(shape))).collect()
+}
+
+/// A header or query parameter: where it stands, what it says, its shape, an example.
+pub(super) fn parameter(name: &str) -> (ParameterIn, &'static str, Value, Option<Value>) {
+    let header = ParameterIn::Header;
+    match name {
+        "Request-Timeout" => (
+            header,
+            "Seconds that the caller is willing to wait; never more than the setting request_timeout.",
+            json!({"type": "number", "exclusiveMinimum": 0}),
+            None,
+        ),
+        "Idempotency-Key" => (
+            header,
+            "A name under which the same request may be sent again without being done again.",
+            json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:-]+$"}),
+            None,
+        ),
+        "Prefer" => (
+            header,
+            "respond-async answers 202 at once, with the Location of the result.",
+            json!({"type": "string", "enum": ["respond-async", "respond-async, wait=1"]}),
+            None,
+        ),
+        "Inference-Header-Content-Length" => (
+            header,
+            "Bytes of JSON before the binary tensors of the body.",
+            json!({"type": "integer", "minimum": 0}),
+            None,
+        ),
+        "wait" => (
+            ParameterIn::Query,
+            "How long to wait for the result, in whole seconds.",
+            json!({"type": "string", "pattern": "^[0-9]{1,3}s?$"}),
+            None,
+        ),
+        "location" => (
+            ParameterIn::Path,
+            "The last part of the Location that the 202 named.",
+            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9-]+$"}),
+            None,
+        ),
+        other => panic!("no parameter {other} is described"),
+    }
+}
+
+type Shapes = Vec<(&'static str, Value)>;
+
+fn object(required: &[&str], properties: Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn list_of(name: &str) -> Value {
+    json!({"type": "array", "items": reference(name)})
+}
+
+fn common() -> Shapes {
+    let sentence = json!({"type": "string", "description": "What is wrong, in one sentence."});
+    vec![
+        ("Refusal", object(&["error"], json!({"error": sentence}))),
+        ("Bytes", json!({"type": "string", "format": "binary"})),
+        ("Anything", json!({"type": "object"})),
+        ("Text", json!({"type": "string"})),
+        ("Live", object(&["live"], json!({"live": {"type": "boolean"}}))),
+        (
+            "Ready",
+            object(&["ready"], json!({"ready": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}})),
+        ),
+        (
+            "Shape",
+            json!({"type": "array", "items": {"type": "integer", "format": "int64", "minimum": -1}}),
+        ),
+    ]
+}
+
+fn tensorflow() -> Shapes {
+    let name = json!({"type": "string", "description": "serving_default, which is all there is."});
+    let rows = object(
+        &["instances"],
+        json!({"signature_name": name, "instances": {"type": "array", "minItems": 1, "items": {}}}),
+    );
+    let columns = object(&["inputs"], json!({"signature_name": name, "inputs": {}}));
+    let examples = object(
+        &["examples"],
+        json!({"signature_name": name, "examples": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "context": {"type": "object"}}),
+    );
+    let answers = [
+        object(&["predictions"], json!({"predictions": {"type": "array", "items": {}}})),
+        object(&["outputs"], json!({"outputs": {}})),
+    ];
+    let status = object(
+        &["error_code", "error_message"],
+        json!({"error_code": {"type": "string"}, "error_message": {"type": "string"}}),
+    );
+    let states = ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"];
+    let version = object(
+        &["version", "state", "status"],
+        json!({"version": {"type": "string"}, "state": {"type": "string", "enum": states}, "status": status}),
+    );
+    vec![
+        ("PredictRows", rows),
+        ("PredictColumns", columns),
+        ("PredictRequest", json!({"oneOf": [reference("PredictRows"), reference("PredictColumns")]})),
+        ("PredictResponse", json!({"oneOf": answers})),
+        ("ExamplesRequest", examples),
+        ("ResultsResponse", object(&["results"], json!({"results": {"type": "array", "items": {}}}))),
+        (
+            "ModelStatus",
+            object(&["model_version_status"], json!({"model_version_status": {"type": "array", "items": version}})),
+        ),
+        (
+            "ModelMetadata",
+            object(&["model_spec", "metadata"], json!({"model_spec": {"type": "object"}, "metadata": {"type": "object"}})),
+        ),
+    ]
+}
+
+fn cluster_serving() -> Shapes {
+    let tensor = object(
+        &["name", "datatype", "shape"],
+        json!({"name": {"type": "string"}, "datatype": {"type": "string"}, "shape": reference("Shape")}),
+    );
+    let tensors = json!({"type": "array", "items": tensor});
+    let states = ["LOADING", "AVAILABLE", "UNLOADING", "END", "FAILED", "NOT_SERVED"];
+    let model = object(
+        &["modelName", "modelVersion", "state"],
+        json!({
+            "modelName": {"type": "string"}, "modelVersion": {"type": "string"},
+            "features": {"type": "array", "items": {"type": "string"}},
+            "state": {"type": "string", "enum": states}, "reason": {"type": "string"},
+            "inputs": tensors, "outputs": tensors,
+        }),
+    );
+    vec![
+        ("ServedModel", model),
+        ("ServedModels", list_of("ServedModel")),
+    ]
+}
+
+const DATATYPES: [&str; 14] = [
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16",
+    "FP32", "FP64", "BYTES", "BF16",
+];
+
+fn open_inference() -> Shapes {
+    let datatype = json!({"type": "string", "enum": DATATYPES});
+    let text = json!({"type": "string"});
+    let input = object(
+        &["name", "shape", "datatype"],
+        json!({
+            "name": text, "datatype": datatype, "parameters": {"type": "object"},
+            "shape": {"type": "array", "items": {"type": "integer", "format": "int64", "minimum": 0}},
+            "data": {"type": "array", "items": {}},
+        }),
+    );
+    let output = object(&["name"], json!({"name": text, "parameters": {"type": "object"}}));
+    let request = object(
+        &["inputs"],
+        json!({
+            "id": text, "parameters": {"type": "object"},
+            "inputs": {"type": "array", "minItems": 1, "items": reference("InferInput")},
+            "outputs": {"type": "array", "items": reference("InferOutputChoice")},
+        }),
+    );
+    let response = object(
+        &["model_name", "outputs"],
+        json!({
+            "model_name": text, "model_version": text, "id": text,
+            "outputs": list_of("InferOutput"),
+        }),
+    );
+    let answered = object(
+        &["name", "shape", "datatype"],
+        json!({
+            "name": text, "datatype": datatype, "shape": reference("Shape"),
+            "parameters": {"type": "object"}, "data": {"type": "array", "items": {}},
+        }),
+    );
+    vec![
+        ("InferInput", input),
+        ("InferOutputChoice", output),
+        ("InferRequest", request),
+        ("InferOutput", answered),
+        ("InferResponse", response),
+    ]
+}
+
+fn open_inference_answers() -> Shapes {
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "array", "items": text});
+    let tensor = object(
+        &["name", "datatype", "shape"],
+        json!({"name": text, "datatype": text, "shape": reference("Shape")}),
+    );
+    let tensors = json!({"type": "array", "items": tensor});
+    let index = object(
+        &["name", "version", "state", "reason"],
+        json!({"name": text, "version": text, "state": text, "reason": text}),
+    );
+    vec![
+        (
+            "ServerMetadata",
+            object(&["name", "version", "extensions"], json!({"name": text, "version": text, "extensions": texts})),
+        ),
+        (
+            "OipModelMetadata",
+            object(
+                &["name", "versions", "platform", "inputs", "outputs"],
+                json!({"name": text, "versions": texts, "platform": text, "inputs": tensors, "outputs": tensors}),
+            ),
+        ),
+        (
+            "ModelStatistics",
+            object(&["model_stats"], json!({"model_stats": {"type": "array", "items": {"type": "object"}}})),
+        ),
+        ("IndexRequest", object(&[], json!({"ready": {"type": "boolean"}}))),
+        ("RepositoryIndex", json!({"type": "array", "items": index})),
+    ]
+}
