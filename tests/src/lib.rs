@@ -13,6 +13,6 @@ mod wait;
 
 pub use digits::{Digits, digits};
 pub use line::{Infer, Line, PATIENCE, project_path};
-pub use process::Process;
+pub use process::{Process, binary_path, tool};
 pub use tap::{Feed, Tap, header};
 pub use wait::wait_for;

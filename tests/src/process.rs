@@ -142,11 +142,23 @@ impl Drop for Process {
     }
 }
 
+/// What `millrace` prints for these arguments.
+///
+/// # Panics
+/// When it fails.
+pub fn tool(args: &[&str]) -> String {
+    let output = Command::new(binary_path("millrace")).args(args).output();
+    let output = output.expect("the millrace tool runs");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "millrace {args:?}: {complaint}");
+    String::from_utf8(output.stdout).expect("the tool prints text")
+}
+
 /// A binary of this workspace, beside the folder of the running test binary.
 ///
 /// # Panics
 /// When it is not built.
-pub(crate) fn binary_path(binary: &str) -> PathBuf {
+pub fn binary_path(binary: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its own path");
     let folder = test
         .parent()

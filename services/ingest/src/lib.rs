@@ -16,6 +16,7 @@ mod front;
 mod http;
 mod loopback;
 mod oip;
+mod openapi;
 mod settings;
 mod tensorflow;
 

@@ -9,4 +9,5 @@ mod infer_stopped;
 mod not_ready;
 mod order;
 mod python_arrow;
+mod secrets;
 mod sink_killed;

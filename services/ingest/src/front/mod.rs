@@ -31,6 +31,7 @@ use millrace_wire::Limits;
 use millrace_wire::json::{JsonLimits, JsonRules, Strictness};
 
 use crate::access::{Access, Right};
+use crate::openapi::Description;
 use crate::settings::Settings;
 
 use admission::Admission;
@@ -63,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) statistics: Statistics,
     pub(crate) topics: Topics,
     pub(crate) limits: RequestLimits,
+    pub(crate) description: Description,
     default_model: Option<String>,
 }
 
@@ -109,6 +111,7 @@ impl Front {
             statistics: Statistics::default(),
             topics: Topics::new(&settings.topics.prefix),
             limits: RequestLimits::of(settings),
+            description: Description::of(&settings.access),
             default_model: settings.default_model.clone(),
         };
         Self {

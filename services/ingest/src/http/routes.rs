@@ -4,7 +4,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::front::Error;
-use crate::{cluster_serving, oip, tensorflow};
+use crate::{cluster_serving, oip, openapi, tensorflow};
 
 use super::{no_path, not_allowed};
 
@@ -14,6 +14,7 @@ pub(super) fn configure(routes: &mut ServiceConfig) {
         .configure(cluster_serving::configure)
         .configure(tensorflow::configure)
         .configure(oip::configure)
+        .configure(openapi::configure)
         .default_service(web::to(no_route));
 }
 

@@ -40,7 +40,10 @@ impl Description {
     /// Describes an ingest with these settings.
     pub(crate) fn of(access: &AccessSettings) -> Self {
         let text = document(access).to_json();
-        Self(text.expect("the document holds nothing that JSON cannot").into())
+        Self(
+            text.expect("the document holds nothing that JSON cannot")
+                .into(),
+        )
     }
 
     pub(super) fn text(&self) -> Bytes {
@@ -100,11 +103,15 @@ fn components() -> Components {
         components.schemas.insert(name.to_owned(), schema);
     }
     for (name, response) in refusals::all() {
-        components.responses.insert(name.to_owned(), response.into());
+        components
+            .responses
+            .insert(name.to_owned(), response.into());
     }
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An API key, or a JSON Web Token of the configured issuer."))
+        .description(Some(
+            "An API key, or a JSON Web Token of the configured issuer.",
+        ))
         .build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     let key = ApiKeyValue::with_description("X-API-Key", "An API key.");
@@ -142,7 +149,10 @@ mod tests {
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {
             let pointer = reference.split('"').next().unwrap();
-            assert!(document.pointer(pointer).is_some(), "{pointer} leads nowhere");
+            assert!(
+                document.pointer(pointer).is_some(),
+                "{pointer} leads nowhere"
+            );
         }
     }
 

@@ -19,7 +19,9 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(models());
     all.extend(infer());
     all.extend(repository());
-    all.into_iter().map(|it| Operation { tag: TAG, ..it }).collect()
+    all.into_iter()
+        .map(|it| Operation { tag: TAG, ..it })
+        .collect()
 }
 
 fn get(
@@ -41,21 +43,71 @@ fn server() -> Vec<Operation> {
         ..operation
     };
     vec![
-        get("/v2", "serverMetadata", "The server and its extensions", &[(JSON, "ServerMetadata")]),
-        open(get("/v2/health/live", "serverLive", "Whether the process runs", &[])),
-        open(get("/v2/health/ready", "serverReady", "Whether somebody alive serves a model", &[])),
-        get("/v2/models/stats", "allStatistics", "Statistics of all models", &[(JSON, "ModelStatistics")]),
+        get(
+            "/v2",
+            "serverMetadata",
+            "The server and its extensions",
+            &[(JSON, "ServerMetadata")],
+        ),
+        open(get(
+            "/v2/health/live",
+            "serverLive",
+            "Whether the process runs",
+            &[],
+        )),
+        open(get(
+            "/v2/health/ready",
+            "serverReady",
+            "Whether somebody alive serves a model",
+            &[],
+        )),
+        get(
+            "/v2/models/stats",
+            "allStatistics",
+            "Statistics of all models",
+            &[(JSON, "ModelStatistics")],
+        ),
     ]
 }
 
 fn models() -> Vec<Operation> {
     vec![
-        get("/v2/models/{model}", "oipMetadata", "A model's inputs and outputs", &[(JSON, "OipModelMetadata")]),
-        get("/v2/models/{model}/versions/{version}", "oipVersionMetadata", "A version's inputs and outputs", &[(JSON, "OipModelMetadata")]),
-        get("/v2/models/{model}/ready", "oipModelReady", "Whether a model can be asked", &[]),
-        get("/v2/models/{model}/versions/{version}/ready", "oipVersionReady", "Whether a version can be asked", &[]),
-        get("/v2/models/{model}/config", "oipConfig", "A model's configuration, as far as ingest knows it", &[(JSON, "Anything")]),
-        get("/v2/models/{model}/stats", "oipStatistics", "A model's statistics", &[(JSON, "ModelStatistics")]),
+        get(
+            "/v2/models/{model}",
+            "oipMetadata",
+            "A model's inputs and outputs",
+            &[(JSON, "OipModelMetadata")],
+        ),
+        get(
+            "/v2/models/{model}/versions/{version}",
+            "oipVersionMetadata",
+            "A version's inputs and outputs",
+            &[(JSON, "OipModelMetadata")],
+        ),
+        get(
+            "/v2/models/{model}/ready",
+            "oipModelReady",
+            "Whether a model can be asked",
+            &[],
+        ),
+        get(
+            "/v2/models/{model}/versions/{version}/ready",
+            "oipVersionReady",
+            "Whether a version can be asked",
+            &[],
+        ),
+        get(
+            "/v2/models/{model}/config",
+            "oipConfig",
+            "A model's configuration, as far as ingest knows it",
+            &[(JSON, "Anything")],
+        ),
+        get(
+            "/v2/models/{model}/stats",
+            "oipStatistics",
+            "A model's statistics",
+            &[(JSON, "ModelStatistics")],
+        ),
     ]
 }
 
@@ -73,8 +125,16 @@ fn infer() -> [Operation; 2] {
         ..Operation::get(path, id, summary)
     };
     [
-        of("/v2/models/{model}/infer", "infer", "Infer with the newest version"),
-        of("/v2/models/{model}/versions/{version}/infer", "inferWithVersion", "Infer with a version"),
+        of(
+            "/v2/models/{model}/infer",
+            "infer",
+            "Infer with the newest version",
+        ),
+        of(
+            "/v2/models/{model}/versions/{version}/infer",
+            "inferWithVersion",
+            "Infer with a version",
+        ),
     ]
 }
 
@@ -95,7 +155,12 @@ fn repository() -> Vec<Operation> {
             example: Some(json!({"ready": true})),
             is_required: false,
         }),
-        ..post("/v2/repository/index", "repositoryIndex", "Every version of every model", &[(JSON, "RepositoryIndex")])
+        ..post(
+            "/v2/repository/index",
+            "repositoryIndex",
+            "Every version of every model",
+            &[(JSON, "RepositoryIndex")],
+        )
     };
     let change = |path, id, summary| Operation {
         refusals: &[400, 401, 403, 404, 501, 503],
@@ -103,7 +168,15 @@ fn repository() -> Vec<Operation> {
     };
     vec![
         index,
-        change("/v2/repository/models/{model}/load", "loadModel", "Load a model; off unless control.enabled"),
-        change("/v2/repository/models/{model}/unload", "unloadModel", "Unload a model; off unless control.enabled"),
+        change(
+            "/v2/repository/models/{model}/load",
+            "loadModel",
+            "Load a model; off unless control.enabled",
+        ),
+        change(
+            "/v2/repository/models/{model}/unload",
+            "unloadModel",
+            "Unload a model; off unless control.enabled",
+        ),
     ]
 }

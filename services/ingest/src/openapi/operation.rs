@@ -130,7 +130,9 @@ fn content(schema: &str, example: Option<Value>) -> Content {
 }
 
 fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
-    path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+    path.split('{')
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once('}')?.0))
 }
 
 /// Every parameter there is, by its name.

@@ -12,18 +12,43 @@ pub(super) fn operations() -> Vec<Operation> {
         media: &[(JSON, "Ready")],
     };
     let all = [
-        ask("/live", "live", "Whether the process runs", &[(JSON, "Live")]),
+        ask(
+            "/live",
+            "live",
+            "Whether the process runs",
+            &[(JSON, "Live")],
+        ),
         Operation {
             answers: vec![Good::ok("Ready.", &[(JSON, "Ready")]), not_ready],
-            ..ask("/ready", "ready", "Whether somebody alive serves a model", &[])
+            ..ask(
+                "/ready",
+                "ready",
+                "Whether somebody alive serves a model",
+                &[],
+            )
         },
         Operation {
             is_open: false,
             refusals: &[401],
-            ..ask("/metrics", "metrics", "Metrics for Prometheus", &[(METRICS, "Text")])
+            ..ask(
+                "/metrics",
+                "metrics",
+                "Metrics for Prometheus",
+                &[(METRICS, "Text")],
+            )
         },
-        ask("/openapi.json", "describe", "This description", &[(JSON, "Anything")]),
-        ask("/docs", "docs", "A page to try requests", &[("text/html", "Text")]),
+        ask(
+            "/openapi.json",
+            "describe",
+            "This description",
+            &[(JSON, "Anything")],
+        ),
+        ask(
+            "/docs",
+            "docs",
+            "A page to try requests",
+            &[("text/html", "Text")],
+        ),
     ];
     all.map(|it| Operation { tag: TAG, ..it }).into()
 }

@@ -88,10 +88,16 @@ fn common() -> Shapes {
         ("Bytes", json!({"type": "string", "format": "binary"})),
         ("Anything", json!({"type": "object"})),
         ("Text", json!({"type": "string"})),
-        ("Live", object(&["live"], json!({"live": {"type": "boolean"}}))),
+        (
+            "Live",
+            object(&["live"], json!({"live": {"type": "boolean"}})),
+        ),
         (
             "Ready",
-            object(&["ready"], json!({"ready": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}})),
+            object(
+                &["ready"],
+                json!({"ready": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}}),
+            ),
         ),
         (
             "Shape",
@@ -112,14 +118,24 @@ fn tensorflow() -> Shapes {
         json!({"signature_name": name, "examples": {"type": "array", "minItems": 1, "items": {"type": "object"}}, "context": {"type": "object"}}),
     );
     let answers = [
-        object(&["predictions"], json!({"predictions": {"type": "array", "items": {}}})),
+        object(
+            &["predictions"],
+            json!({"predictions": {"type": "array", "items": {}}}),
+        ),
         object(&["outputs"], json!({"outputs": {}})),
     ];
     let status = object(
         &["error_code", "error_message"],
         json!({"error_code": {"type": "string"}, "error_message": {"type": "string"}}),
     );
-    let states = ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"];
+    let states = [
+        "UNKNOWN",
+        "START",
+        "LOADING",
+        "AVAILABLE",
+        "UNLOADING",
+        "END",
+    ];
     let version = object(
         &["version", "state", "status"],
         json!({"version": {"type": "string"}, "state": {"type": "string", "enum": states}, "status": status}),
@@ -127,17 +143,32 @@ fn tensorflow() -> Shapes {
     vec![
         ("PredictRows", rows),
         ("PredictColumns", columns),
-        ("PredictRequest", json!({"oneOf": [reference("PredictRows"), reference("PredictColumns")]})),
+        (
+            "PredictRequest",
+            json!({"oneOf": [reference("PredictRows"), reference("PredictColumns")]}),
+        ),
         ("PredictResponse", json!({"oneOf": answers})),
         ("ExamplesRequest", examples),
-        ("ResultsResponse", object(&["results"], json!({"results": {"type": "array", "items": {}}}))),
+        (
+            "ResultsResponse",
+            object(
+                &["results"],
+                json!({"results": {"type": "array", "items": {}}}),
+            ),
+        ),
         (
             "ModelStatus",
-            object(&["model_version_status"], json!({"model_version_status": {"type": "array", "items": version}})),
+            object(
+                &["model_version_status"],
+                json!({"model_version_status": {"type": "array", "items": version}}),
+            ),
         ),
         (
             "ModelMetadata",
-            object(&["model_spec", "metadata"], json!({"model_spec": {"type": "object"}, "metadata": {"type": "object"}})),
+            object(
+                &["model_spec", "metadata"],
+                json!({"model_spec": {"type": "object"}, "metadata": {"type": "object"}}),
+            ),
         ),
     ]
 }
@@ -148,7 +179,14 @@ fn cluster_serving() -> Shapes {
         json!({"name": {"type": "string"}, "datatype": {"type": "string"}, "shape": reference("Shape")}),
     );
     let tensors = json!({"type": "array", "items": tensor});
-    let states = ["LOADING", "AVAILABLE", "UNLOADING", "END", "FAILED", "NOT_SERVED"];
+    let states = [
+        "LOADING",
+        "AVAILABLE",
+        "UNLOADING",
+        "END",
+        "FAILED",
+        "NOT_SERVED",
+    ];
     let model = object(
         &["modelName", "modelVersion", "state"],
         json!({
@@ -180,7 +218,10 @@ fn open_inference() -> Shapes {
             "data": {"type": "array", "items": {}},
         }),
     );
-    let output = object(&["name"], json!({"name": text, "parameters": {"type": "object"}}));
+    let output = object(
+        &["name"],
+        json!({"name": text, "parameters": {"type": "object"}}),
+    );
     let request = object(
         &["inputs"],
         json!({
@@ -227,7 +268,10 @@ fn open_inference_answers() -> Shapes {
     vec![
         (
             "ServerMetadata",
-            object(&["name", "version", "extensions"], json!({"name": text, "version": text, "extensions": texts})),
+            object(
+                &["name", "version", "extensions"],
+                json!({"name": text, "version": text, "extensions": texts}),
+            ),
         ),
         (
             "OipModelMetadata",
@@ -238,9 +282,15 @@ fn open_inference_answers() -> Shapes {
         ),
         (
             "ModelStatistics",
-            object(&["model_stats"], json!({"model_stats": {"type": "array", "items": {"type": "object"}}})),
+            object(
+                &["model_stats"],
+                json!({"model_stats": {"type": "array", "items": {"type": "object"}}}),
+            ),
         ),
-        ("IndexRequest", object(&[], json!({"ready": {"type": "boolean"}}))),
+        (
+            "IndexRequest",
+            object(&[], json!({"ready": {"type": "boolean"}})),
+        ),
         ("RepositoryIndex", json!({"type": "array", "items": index})),
     ]
 }

@@ -40,7 +40,9 @@ pub(super) fn operations() -> Vec<Operation> {
     all.extend(examples());
     all.extend(states());
     all.extend(metadata());
-    all.into_iter().map(|it| Operation { tag: TAG, ..it }).collect()
+    all.into_iter()
+        .map(|it| Operation { tag: TAG, ..it })
+        .collect()
 }
 
 /// A request for predictions, answered now or later.
@@ -64,15 +66,31 @@ pub(super) fn predict(path: &'static str, id: &'static str, summary: &'static st
 
 fn predictions() -> [Operation; 3] {
     [
-        predict("/v1/models/{model}:predict", "predict", "Predict with the newest version"),
-        predict("/v1/models/{model}/versions/{version}:predict", "predictWithVersion", "Predict with a version"),
-        predict("/v1/models/{model}/labels/{label}:predict", "predictWithLabel", "Predict with the version of a label"),
+        predict(
+            "/v1/models/{model}:predict",
+            "predict",
+            "Predict with the newest version",
+        ),
+        predict(
+            "/v1/models/{model}/versions/{version}:predict",
+            "predictWithVersion",
+            "Predict with a version",
+        ),
+        predict(
+            "/v1/models/{model}/labels/{label}:predict",
+            "predictWithLabel",
+            "Predict with the version of a label",
+        ),
     ]
 }
 
 fn examples() -> Vec<Operation> {
     let verbs = [
-        ("/v1/models/{model}:classify", "classify", "Classify examples"),
+        (
+            "/v1/models/{model}:classify",
+            "classify",
+            "Classify examples",
+        ),
         ("/v1/models/{model}:regress", "regress", "Regress examples"),
     ];
     let of = |(path, id, summary)| Operation {
@@ -81,7 +99,10 @@ fn examples() -> Vec<Operation> {
             example: None,
             is_required: true,
         }),
-        answers: vec![Good::ok("One result per example, in order.", &[(JSON, "ResultsResponse")])],
+        answers: vec![Good::ok(
+            "One result per example, in order.",
+            &[(JSON, "ResultsResponse")],
+        )],
         ..predict(path, id, summary)
     };
     verbs.map(of).into()
@@ -89,12 +110,27 @@ fn examples() -> Vec<Operation> {
 
 fn states() -> Vec<Operation> {
     let paths = [
-        ("/v1/models/{model}", "modelStatus", "The state of every version of a model"),
-        ("/v1/models/{model}/versions/{version}", "modelVersionStatus", "The state of a version"),
-        ("/v1/models/{model}/labels/{label}", "modelLabelStatus", "The state of the version of a label"),
+        (
+            "/v1/models/{model}",
+            "modelStatus",
+            "The state of every version of a model",
+        ),
+        (
+            "/v1/models/{model}/versions/{version}",
+            "modelVersionStatus",
+            "The state of a version",
+        ),
+        (
+            "/v1/models/{model}/labels/{label}",
+            "modelLabelStatus",
+            "The state of the version of a label",
+        ),
     ];
     let of = |(path, id, summary)| Operation {
-        answers: vec![Good::ok("Versions and their states.", &[(JSON, "ModelStatus")])],
+        answers: vec![Good::ok(
+            "Versions and their states.",
+            &[(JSON, "ModelStatus")],
+        )],
         ..Operation::get(path, id, summary)
     };
     paths.map(of).into()
@@ -102,9 +138,21 @@ fn states() -> Vec<Operation> {
 
 fn metadata() -> Vec<Operation> {
     let paths = [
-        ("/v1/models/{model}/metadata", "modelMetadata", "A model's signature: names, types, shapes"),
-        ("/v1/models/{model}/versions/{version}/metadata", "modelVersionMetadata", "A version's signature"),
-        ("/v1/models/{model}/labels/{label}/metadata", "modelLabelMetadata", "The signature of the version of a label"),
+        (
+            "/v1/models/{model}/metadata",
+            "modelMetadata",
+            "A model's signature: names, types, shapes",
+        ),
+        (
+            "/v1/models/{model}/versions/{version}/metadata",
+            "modelVersionMetadata",
+            "A version's signature",
+        ),
+        (
+            "/v1/models/{model}/labels/{label}/metadata",
+            "modelLabelMetadata",
+            "The signature of the version of a label",
+        ),
     ];
     let of = |(path, id, summary)| Operation {
         answers: vec![Good::ok("The signature.", &[(JSON, "ModelMetadata")])],

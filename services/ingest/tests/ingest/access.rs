@@ -14,7 +14,7 @@ use super::scene::Scene;
 const BODY: &[u8] = br#"{"instances": [[1,2,3,4]]}"#;
 
 /// May do everything with `m` and `m2`, nothing with others.
-const KEY: &str = "mr_key-of-checkout";
+pub(crate) const KEY: &str = "mr_key-of-checkout";
 /// May only read, but every model.
 const READER: &str = "mr_key-of-reader";
 
@@ -25,13 +25,13 @@ fn entry(name: &str, key: &str, rest: &str) -> String {
 }
 
 /// An ingest with two keys that serves `m` and, to others, `secret-model`.
-struct Guarded {
-    scene: Scene,
+pub(crate) struct Guarded {
+    pub(crate) scene: Scene,
     _files: TempDir,
 }
 
 impl Guarded {
-    fn start(change: impl FnOnce(&mut millrace_ingest::AccessSettings)) -> Self {
+    pub(crate) fn start(change: impl FnOnce(&mut millrace_ingest::AccessSettings)) -> Self {
         let files = TempDir::new().unwrap();
         let keys = files.path().join("keys.toml");
         let all = "models = [\"m\", \"m2\"]\nrights = [\"predict\", \"read\", \"control\"]";

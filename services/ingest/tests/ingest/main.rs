@@ -15,6 +15,7 @@ mod deadlines;
 mod json_bodies;
 mod json_values;
 mod oip;
+mod openapi;
 mod played;
 mod predictions;
 mod process;
