@@ -57,7 +57,9 @@ fn check_config(folder: &Path, settings: &str) -> String {
 
 /// All logs of the processes that ran in this folder.
 fn logs(folder: &Path) -> String {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let logs = entries.filter(|path| path.extension().is_some_and(|it| it == "log"));
     logs.map(|path| fs::read_to_string(path).unwrap()).collect()
 }
@@ -81,12 +83,24 @@ fn no_secret_is_ever_shown() {
     ] {
         seen.push_str(&ask(&ingest, path, &headers));
     }
-    assert!(seen.contains("may not predict") && seen.contains("not valid"), "{seen}");
-    fs::write(folder.join("keys.toml"), format!("[[keys]]\nsha256 = {IN_BROKEN_FILE:?}")).unwrap();
+    assert!(
+        seen.contains("may not predict") && seen.contains("not valid"),
+        "{seen}"
+    );
+    fs::write(
+        folder.join("keys.toml"),
+        format!("[[keys]]\nsha256 = {IN_BROKEN_FILE:?}"),
+    )
+    .unwrap();
     wait_for(PATIENCE, "the broken file to be noticed", || {
         (ingest.metric("millrace_ingest_file_stale") > 0.0).then_some(())
     });
-    seen.push_str(&reqwest::blocking::get(ingest.url("/metrics")).unwrap().text().unwrap());
+    seen.push_str(
+        &reqwest::blocking::get(ingest.url("/metrics"))
+            .unwrap()
+            .text()
+            .unwrap(),
+    );
     assert!(ingest.terminate().success());
     let log = logs(folder);
     assert!(log.contains("a changed file cannot be used"), "{log}");
@@ -106,7 +120,14 @@ fn no_secret_is_ever_shown() {
         seen.push_str(&check_config(folder, &wrong));
     }
     assert!(seen.contains("sasl.pasword"), "{seen}");
-    for secret in [PASSWORD, WRONG_KEY, WRONG_TOKEN, BASIC, IN_BROKEN_FILE, &key] {
+    for secret in [
+        PASSWORD,
+        WRONG_KEY,
+        WRONG_TOKEN,
+        BASIC,
+        IN_BROKEN_FILE,
+        &key,
+    ] {
         let lines: Vec<_> = seen.lines().filter(|line| line.contains(secret)).collect();
         assert!(lines.is_empty(), "{secret} is shown: {lines:#?}");
     }

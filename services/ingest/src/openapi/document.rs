@@ -1,6 +1,7 @@
 //! The whole description, put together from what each protocol tells.
 
 use bytes::Bytes;
+use serde_json::json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
@@ -99,9 +100,6 @@ fn info() -> Info {
 
 fn components() -> Components {
     let mut components = Components::new();
-    for (name, schema) in schemas::all() {
-        components.schemas.insert(name.to_owned(), schema);
-    }
     for (name, response) in refusals::all() {
         components
             .responses

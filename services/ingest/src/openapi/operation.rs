@@ -1,6 +1,6 @@
 //! One operation in few words, and how they become OpenAPI's many.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
@@ -10,7 +10,7 @@ use utoipa::openapi::{
 };
 
 use super::refusals;
-use super::schemas::{self, schema};
+use super::schemas;
 
 /// What one method of one path does.
 pub(super) struct Operation {
@@ -20,7 +20,7 @@ pub(super) struct Operation {
     pub(super) id: &'static str,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    /// Names of header and query parameters, as [`parameter`] knows them.
+    /// Names of header and query parameters, as `schemas::parameter` knows them.
     pub(super) parameters: &'static [&'static str],
     pub(super) body: Option<Body>,
     /// Status, what it means, media types with the names of their schemas.
@@ -135,39 +135,18 @@ fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
         .filter_map(|rest| Some(rest.split_once('}')?.0))
 }
 
-/// Every parameter there is, by its name.
 fn parameter(name: &'static str) -> Parameter {
-    let (place, about, shape, example) = match name {
-        "model" => (
-            ParameterIn::Path,
-            "The model's name.",
-            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"}),
-            Some(json!("digits")),
-        ),
-        "version" => (
-            ParameterIn::Path,
-            "The version, a whole number.",
-            json!({"type": "integer", "format": "int64", "minimum": 0}),
-            Some(json!(1)),
-        ),
-        "label" => (
-            ParameterIn::Path,
-            "A version by its label.",
-            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"}),
-            None,
-        ),
-        _ => schemas::parameter(name),
-    };
-    let required = match place {
+    let known = schemas::parameter(name);
+    let required = match known.place {
         ParameterIn::Path => Required::True,
         _ => Required::False,
     };
     ParameterBuilder::new()
         .name(name)
-        .parameter_in(place)
+        .parameter_in(known.place)
         .required(required)
-        .description(Some(about))
-        .schema(Some(schema(shape)))
-        .example(example)
+        .description(Some(known.about))
+        .schema(Some(Ref::from_schema_name(schemas::of_parameter(name))))
+        .example(known.example)
         .build()
 }

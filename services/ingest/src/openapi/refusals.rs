@@ -1,10 +1,9 @@
 //! Every refusal there is, by status; `docs/errors.md` says when each is given.
 
-use serde_json::json;
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 
-use super::schemas::schema;
+use super::schemas;
 
 /// To a question that is only looked up.
 pub(super) const READ: &[u16] = &[400, 401, 403, 404, 503];
@@ -109,38 +108,26 @@ fn describe(status: u16, means: &str) -> Response {
     let mut response =
         with_id(ResponseBuilder::new().description(means)).content("application/json", content);
     let extra = match status {
-        401 => Some((
-            "WWW-Authenticate",
-            "What to authenticate with (RFC 6750).",
-            json!({"type": "string"}),
-        )),
-        405 => Some((
-            "Allow",
-            "The methods that are allowed.",
-            json!({"type": "string"}),
-        )),
-        429 | 503 => Some((
-            "Retry-After",
-            "Seconds until another try may help.",
-            json!({"type": "integer", "minimum": 0}),
-        )),
+        401 => Some(("WWW-Authenticate", "What to authenticate with (RFC 6750).")),
+        405 => Some(("Allow", "The methods that are allowed.")),
+        429 | 503 => Some(("Retry-After", "Seconds until another try may help.")),
         _ => None,
     };
-    if let Some((name, about, shape)) = extra {
-        let header = HeaderBuilder::new()
-            .schema(Some(schema(shape)))
-            .description(Some(about));
-        response = response.header(name, header.build());
+    if let Some((name, about)) = extra {
+        response = response.header(name, header(name, about));
     }
     response.build()
 }
 
+fn header(name: &str, about: &str) -> Header {
+    HeaderBuilder::new()
+        .schema(Some(Ref::from_schema_name(schemas::of_header(name))))
+        .description(Some(about))
+        .build()
+}
+
 /// Every answer has an id.
 pub(super) fn with_id(response: ResponseBuilder) -> ResponseBuilder {
-    let header = HeaderBuilder::new()
-        .schema(Some(schema(
-            json!({"type": "string", "minLength": 1, "maxLength": 128}),
-        )))
-        .description(Some("The caller's own id, or the id of the record."));
-    response.header("x-request-id", header.build())
+    let about = "The caller's own id, or the id of the record.";
+    response.header("x-request-id", header("x-request-id", about))
 }

@@ -3,15 +3,10 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::ParameterIn;
-use utoipa::openapi::{RefOr, Schema};
 
-/// A schema written as JSON Schema.
-pub(super) fn schema(shape: Value) -> RefOr<Schema> {
-    serde_json::from_value(shape).expect("a JSON Schema, as the tests know")
-}
-
-/// All shapes, by name.
-pub(super) fn all() -> Vec<(&'static str, RefOr<Schema>)> {
+/// All shapes, by name. They go into the document as they are written here:
+/// utoipa's own type for schemas cannot hold all that JSON Schema can say.
+pub(super) fn all() -> Vec<(String, Value)> {
     let shapes = [
         common(),
         tensorflow(),
@@ -19,14 +14,89 @@ pub(super) fn all() -> Vec<(&'static str, RefOr<Schema>)> {
         open_inference(),
         open_inference_answers(),
     ];
-    let named = shapes.into_iter().flatten();
-    named.map(|(name, shape)| (name, schema(shape))).collect()
+    let bodies = shapes
+        .into_iter()
+        .flatten()
+        .map(|(name, shape)| (name.to_owned(), shape));
+    let parameters = PARAMETERS
+        .iter()
+        .map(|name| (of_parameter(name), parameter(name).shape));
+    let headers = HEADERS
+        .iter()
+        .map(|(name, shape)| (of_header(name), shape()));
+    bodies.chain(parameters).chain(headers).collect()
 }
 
-/// A header or query parameter: where it stands, what it says, its shape, an example.
-pub(super) fn parameter(name: &str) -> (ParameterIn, &'static str, Value, Option<Value>) {
-    let header = ParameterIn::Header;
-    match name {
+/// The name of a parameter's shape.
+pub(super) fn of_parameter(name: &str) -> String {
+    format!("Parameter.{name}")
+}
+
+/// The name of an answer's header's shape.
+pub(super) fn of_header(name: &str) -> String {
+    format!("Header.{name}")
+}
+
+/// The headers of answers, and their shapes.
+const HEADERS: [(&str, fn() -> Value); 4] = [
+    (
+        "x-request-id",
+        || json!({"type": "string", "minLength": 1, "maxLength": 128}),
+    ),
+    ("WWW-Authenticate", || json!({"type": "string"})),
+    ("Allow", || json!({"type": "string"})),
+    ("Retry-After", || json!({"type": "integer", "minimum": 0})),
+];
+
+/// Every parameter that [`parameter`] knows.
+const PARAMETERS: [&str; 9] = [
+    "model",
+    "version",
+    "label",
+    "location",
+    "wait",
+    "Request-Timeout",
+    "Idempotency-Key",
+    "Prefer",
+    "Inference-Header-Content-Length",
+];
+
+/// A part of a path, a query or a header that operations have in common.
+pub(super) struct Known {
+    pub(super) place: ParameterIn,
+    pub(super) about: &'static str,
+    pub(super) shape: Value,
+    pub(super) example: Option<Value>,
+}
+
+/// What is known of a parameter.
+pub(super) fn parameter(name: &str) -> Known {
+    let name_of_model =
+        json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"});
+    let key = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:-]+$"});
+    let count = json!({"type": "integer", "format": "int64", "minimum": 0});
+    let (path, header) = (ParameterIn::Path, ParameterIn::Header);
+    let (place, about, shape, example) = match name {
+        "model" => (
+            path,
+            "The model's name.",
+            name_of_model,
+            Some(json!("digits")),
+        ),
+        "version" => (path, "The version, a whole number.", count, Some(json!(1))),
+        "label" => (path, "A version by its label.", name_of_model, None),
+        "location" => (
+            path,
+            "The last part of the Location that the 202 named.",
+            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9-]+$"}),
+            None,
+        ),
+        "wait" => (
+            ParameterIn::Query,
+            "How long to wait for the result, in whole seconds.",
+            json!({"type": "string", "pattern": "^[0-9]{1,3}s?$"}),
+            None,
+        ),
         "Request-Timeout" => (
             header,
             "Seconds that the caller is willing to wait; never more than the setting request_timeout.",
@@ -36,7 +106,7 @@ pub(super) fn parameter(name: &str) -> (ParameterIn, &'static str, Value, Option
         "Idempotency-Key" => (
             header,
             "A name under which the same request may be sent again without being done again.",
-            json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:-]+$"}),
+            key,
             None,
         ),
         "Prefer" => (
@@ -45,25 +115,18 @@ pub(super) fn parameter(name: &str) -> (ParameterIn, &'static str, Value, Option
             json!({"type": "string", "enum": ["respond-async", "respond-async, wait=1"]}),
             None,
         ),
-        "Inference-Header-Content-Length" => (
+        _ => (
             header,
             "Bytes of JSON before the binary tensors of the body.",
-            json!({"type": "integer", "minimum": 0}),
+            count,
             None,
         ),
-        "wait" => (
-            ParameterIn::Query,
-            "How long to wait for the result, in whole seconds.",
-            json!({"type": "string", "pattern": "^[0-9]{1,3}s?$"}),
-            None,
-        ),
-        "location" => (
-            ParameterIn::Path,
-            "The last part of the Location that the 202 named.",
-            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9-]+$"}),
-            None,
-        ),
-        other => panic!("no parameter {other} is described"),
+    };
+    Known {
+        place,
+        about,
+        shape,
+        example,
     }
 }
 

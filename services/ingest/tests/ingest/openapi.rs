@@ -41,8 +41,13 @@ impl Operation {
 
     /// The request for a model, with the example body if there is one.
     fn request(&self, model: &str, headers: &[&str]) -> Vec<u8> {
-        let path = self.path.replace("{model}", model).replace("{version}", "1");
-        let path = path.replace("{label}", "stable").replace("{location}", "nowhere");
+        let path = self
+            .path
+            .replace("{model}", model)
+            .replace("{version}", "1");
+        let path = path
+            .replace("{label}", "stable")
+            .replace("{location}", "nowhere");
         let content = &self.description["requestBody"]["content"]["application/json"];
         let body = match &content["example"] {
             Value::Null => String::new(),
@@ -57,9 +62,16 @@ impl Operation {
         let (method, path) = (&self.method, &self.path);
         let status = answer.status.to_string();
         let described = &self.description["responses"][&status];
-        assert!(described.is_object(), "{method} {path} answers {status}: {}", answer.text());
+        assert!(
+            described.is_object(),
+            "{method} {path} answers {status}: {}",
+            answer.text()
+        );
         let sentence = answer.text();
-        assert!(!sentence.contains("no such path"), "{method} {path}: {sentence}");
+        assert!(
+            !sentence.contains("no such path"),
+            "{method} {path}: {sentence}"
+        );
         assert_ne!(answer.status, 405, "{method} {path}");
     }
 }
@@ -90,7 +102,12 @@ fn every_operation_that_is_not_open_wants_credentials() {
     for operation in Operation::all(&document) {
         let answer = raw(guarded.scene.address, &operation.request("m", &[]));
         let (method, path) = (&operation.method, &operation.path);
-        assert_eq!(answer.status == 401, !operation.is_open(), "{method} {path}: {}", answer.status);
+        assert_eq!(
+            answer.status == 401,
+            !operation.is_open(),
+            "{method} {path}: {}",
+            answer.status
+        );
     }
 }
 
@@ -100,7 +117,10 @@ fn no_operation_on_a_model_serves_whoever_may_not_use_it() {
     let document = document(&get(guarded.scene.address, "/openapi.json"));
     let header = format!("X-API-Key: {KEY}");
     for operation in Operation::all(&document) {
-        let answer = raw(guarded.scene.address, &operation.request("secret-model", &[&header]));
+        let answer = raw(
+            guarded.scene.address,
+            &operation.request("secret-model", &[&header]),
+        );
         let (method, path) = (&operation.method, &operation.path);
         if operation.path.contains("{model}") {
             assert_eq!(answer.status, 403, "{method} {path}: {}", answer.text());
@@ -121,7 +141,15 @@ fn the_page_takes_nothing_from_elsewhere() {
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
         assert!(!policy.contains("unsafe"), "{policy}");
         let text = answer.text();
-        for foreign in ["http://", "https://", "@import", "innerHTML", "eval(", "onclick=", "style="] {
+        for foreign in [
+            "http://",
+            "https://",
+            "@import",
+            "innerHTML",
+            "eval(",
+            "onclick=",
+            "style=",
+        ] {
             assert!(!text.contains(foreign), "{path} has {foreign}");
         }
     }
