@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::operation::Operation;
-use super::{cluster_serving, later, oip, operator, refusals, schemas, tensorflow};
+use super::{cluster_serving, later, operator, refusals, schemas, tensorflow};
 use crate::settings::AccessSettings;
 
 /// Which protocol an operation belongs to, and what to know about it.
@@ -40,11 +40,9 @@ pub(crate) struct Description(Bytes);
 impl Description {
     /// Describes an ingest with these settings.
     pub(crate) fn of(access: &AccessSettings) -> Self {
-        let text = document(access).to_json();
-        Self(
-            text.expect("the document holds nothing that JSON cannot")
-                .into(),
-        )
+        let mut document = json!(document(access));
+        document["components"]["schemas"] = schemas::all().into_iter().collect();
+        Self(document.to_string().into())
     }
 
     pub(super) fn text(&self) -> Bytes {
@@ -56,7 +54,6 @@ impl Description {
 pub(super) fn operations() -> Vec<Operation> {
     let mut all = tensorflow::operations();
     all.extend(cluster_serving::operations());
-    all.extend(oip::operations());
     all.extend(later::operations());
     all.extend(operator::operations());
     all

@@ -7,7 +7,6 @@
 mod cluster_serving;
 mod document;
 mod later;
-mod oip;
 mod operation;
 mod operator;
 mod refusals;

@@ -7,21 +7,21 @@ use super::operation::{Body, Good, Media, Operation};
 use super::refusals;
 
 const TAG: &str = "TensorFlow Serving";
-pub(super) const ARROW: &str = "application/vnd.apache.arrow.stream";
+const ARROW: &str = "application/vnd.apache.arrow.stream";
 const JSON: &str = "application/json";
 
 pub(super) const REQUEST: &[Media] = &[(JSON, "PredictRequest"), (ARROW, "Bytes")];
 pub(super) const RESPONSE: &[Media] = &[(JSON, "PredictResponse"), (ARROW, "Bytes")];
 /// What every request for a prediction may say in its head.
-pub(super) const HEADERS: &[&str] = &["Request-Timeout", "Prefer", "Idempotency-Key"];
+const HEADERS: &[&str] = &["Request-Timeout", "Prefer", "Idempotency-Key"];
 
 /// One image that the model `digits` of the demo answers.
-pub(super) fn example() -> Value {
+fn example() -> Value {
     json!({"instances": [{"image": image()}]})
 }
 
 /// A three, 8 by 8.
-pub(super) fn image() -> Value {
+fn image() -> Value {
     json!([
         [0, 0, 7, 15, 13, 1, 0, 0],
         [0, 8, 13, 6, 15, 4, 0, 0],

@@ -7,6 +7,9 @@ use super::access::{Guarded, KEY};
 use super::client::{Answer, get, raw, request};
 use super::scene::shared;
 
+/// A place where no result is.
+const NOWHERE: &str = "000102030405060708090a0b0c0d0e0f-0-0-1-rows";
+
 const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
 struct Operation {
@@ -47,7 +50,7 @@ impl Operation {
             .replace("{version}", "1");
         let path = path
             .replace("{label}", "stable")
-            .replace("{location}", "nowhere");
+            .replace("{location}", NOWHERE);
         let content = &self.description["requestBody"]["content"]["application/json"];
         let body = match &content["example"] {
             Value::Null => String::new(),

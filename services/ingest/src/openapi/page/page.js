@@ -33,7 +33,7 @@ function operations() {
 }
 
 function field(parameter) {
-  const options = (parameter.schema || {}).enum;
+  const options = resolve(parameter.schema).enum;
   const value = parameter.example === undefined ? "" : String(parameter.example);
   const input = options
     ? make("select", {}, make("option", { value: "" }, "(none)"), ...options.map((it) => make("option", { value: it }, it)))
