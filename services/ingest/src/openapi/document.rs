@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::operation::Operation;
-use super::{cluster_serving, later, operator, refusals, schemas, tensorflow};
+use super::{cluster_serving, later, oip, operator, refusals, schemas, tensorflow};
 use crate::settings::AccessSettings;
 
 /// Which protocol an operation belongs to, and what to know about it.
@@ -54,6 +54,7 @@ impl Description {
 pub(super) fn operations() -> Vec<Operation> {
     let mut all = tensorflow::operations();
     all.extend(cluster_serving::operations());
+    all.extend(oip::operations());
     all.extend(later::operations());
     all.extend(operator::operations());
     all

@@ -7,8 +7,10 @@
 mod cluster_serving;
 mod document;
 mod later;
+mod oip;
 mod operation;
 mod operator;
+mod parameters;
 mod refusals;
 mod schemas;
 mod tensorflow;

@@ -9,8 +9,7 @@ use utoipa::openapi::{
     Content, ContentBuilder, Ref, Required, Response, ResponseBuilder, SecurityRequirement, path,
 };
 
-use super::refusals;
-use super::schemas;
+use super::{parameters, refusals};
 
 /// What one method of one path does.
 pub(super) struct Operation {
@@ -20,7 +19,7 @@ pub(super) struct Operation {
     pub(super) id: &'static str,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    /// Names of header and query parameters, as `schemas::parameter` knows them.
+    /// Names of header and query parameters, as `parameters` knows them.
     pub(super) parameters: &'static [&'static str],
     pub(super) body: Option<Body>,
     /// Status, what it means, media types with the names of their schemas.
@@ -136,7 +135,7 @@ fn path_parameters(path: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 fn parameter(name: &'static str) -> Parameter {
-    let known = schemas::parameter(name);
+    let known = parameters::parameter(name);
     let required = match known.place {
         ParameterIn::Path => Required::True,
         _ => Required::False,
@@ -146,7 +145,7 @@ fn parameter(name: &'static str) -> Parameter {
         .parameter_in(known.place)
         .required(required)
         .description(Some(known.about))
-        .schema(Some(Ref::from_schema_name(schemas::of_parameter(name))))
+        .schema(Some(Ref::from_schema_name(parameters::of_parameter(name))))
         .example(known.example)
         .build()
 }

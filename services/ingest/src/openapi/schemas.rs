@@ -2,7 +2,8 @@
 //! these hold for every model.
 
 use serde_json::{Value, json};
-use utoipa::openapi::path::ParameterIn;
+
+use super::parameters;
 
 /// All shapes, by name. They go into the document as they are written here:
 /// utoipa's own type for schemas cannot hold all that JSON Schema can say.
@@ -10,6 +11,7 @@ pub(super) fn all() -> Vec<(String, Value)> {
     let shapes = [
         common(),
         tensorflow(),
+        tensorflow_models(),
         cluster_serving(),
         open_inference(),
         open_inference_answers(),
@@ -18,18 +20,11 @@ pub(super) fn all() -> Vec<(String, Value)> {
         .into_iter()
         .flatten()
         .map(|(name, shape)| (name.to_owned(), shape));
-    let parameters = PARAMETERS
-        .iter()
-        .map(|name| (of_parameter(name), parameter(name).shape));
+    let parameters = parameters::all();
     let headers = HEADERS
         .iter()
         .map(|(name, shape)| (of_header(name), shape()));
     bodies.chain(parameters).chain(headers).collect()
-}
-
-/// The name of a parameter's shape.
-pub(super) fn of_parameter(name: &str) -> String {
-    format!("Parameter.{name}")
 }
 
 /// The name of an answer's header's shape.
@@ -47,88 +42,6 @@ const HEADERS: [(&str, fn() -> Value); 4] = [
     ("Allow", || json!({"type": "string"})),
     ("Retry-After", || json!({"type": "integer", "minimum": 0})),
 ];
-
-/// Every parameter that [`parameter`] knows.
-const PARAMETERS: [&str; 9] = [
-    "model",
-    "version",
-    "label",
-    "location",
-    "wait",
-    "Request-Timeout",
-    "Idempotency-Key",
-    "Prefer",
-    "Inference-Header-Content-Length",
-];
-
-/// A part of a path, a query or a header that operations have in common.
-pub(super) struct Known {
-    pub(super) place: ParameterIn,
-    pub(super) about: &'static str,
-    pub(super) shape: Value,
-    pub(super) example: Option<Value>,
-}
-
-/// What is known of a parameter.
-pub(super) fn parameter(name: &str) -> Known {
-    let name_of_model =
-        json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"});
-    let key = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:-]+$"});
-    let count = json!({"type": "integer", "format": "int64", "minimum": 0});
-    let (path, header) = (ParameterIn::Path, ParameterIn::Header);
-    let (place, about, shape, example) = match name {
-        "model" => (
-            path,
-            "The model's name.",
-            name_of_model,
-            Some(json!("digits")),
-        ),
-        "version" => (path, "The version, a whole number.", count, Some(json!(1))),
-        "label" => (path, "A version by its label.", name_of_model, None),
-        "location" => (
-            path,
-            "The last part of the Location that the 202 named.",
-            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9-]+$"}),
-            None,
-        ),
-        "wait" => (
-            ParameterIn::Query,
-            "How long to wait for the result, in whole seconds.",
-            json!({"type": "string", "pattern": "^[0-9]{1,3}s?$"}),
-            None,
-        ),
-        "Request-Timeout" => (
-            header,
-            "Seconds that the caller is willing to wait; never more than the setting request_timeout.",
-            json!({"type": "number", "exclusiveMinimum": 0}),
-            None,
-        ),
-        "Idempotency-Key" => (
-            header,
-            "A name under which the same request may be sent again without being done again.",
-            key,
-            None,
-        ),
-        "Prefer" => (
-            header,
-            "respond-async answers 202 at once, with the Location of the result.",
-            json!({"type": "string", "enum": ["respond-async", "respond-async, wait=1"]}),
-            None,
-        ),
-        _ => (
-            header,
-            "Bytes of JSON before the binary tensors of the body.",
-            count,
-            None,
-        ),
-    };
-    Known {
-        place,
-        about,
-        shape,
-        example,
-    }
-}
 
 type Shapes = Vec<(&'static str, Value)>;
 
@@ -151,6 +64,21 @@ fn common() -> Shapes {
         ("Bytes", json!({"type": "string", "format": "binary"})),
         ("Anything", json!({"type": "object"})),
         ("Text", json!({"type": "string"})),
+        ("List", json!({"type": "array"})),
+        (
+            "ModelNames",
+            object(
+                &["models"],
+                json!({"models": {"type": "array", "items": {"type": "string"}}}),
+            ),
+        ),
+        (
+            "ModelReady",
+            object(
+                &["name", "ready"],
+                json!({"name": {"type": "string"}, "ready": {"type": "boolean"}}),
+            ),
+        ),
         (
             "Live",
             object(&["live"], json!({"live": {"type": "boolean"}})),
@@ -187,6 +115,26 @@ fn tensorflow() -> Shapes {
         ),
         object(&["outputs"], json!({"outputs": {}})),
     ];
+    vec![
+        ("PredictRows", rows),
+        ("PredictColumns", columns),
+        (
+            "PredictRequest",
+            json!({"oneOf": [reference("PredictRows"), reference("PredictColumns")]}),
+        ),
+        ("PredictResponse", json!({"oneOf": answers})),
+        ("ExamplesRequest", examples),
+        (
+            "ResultsResponse",
+            object(
+                &["results"],
+                json!({"results": {"type": "array", "items": {}}}),
+            ),
+        ),
+    ]
+}
+
+fn tensorflow_models() -> Shapes {
     let status = object(
         &["error_code", "error_message"],
         json!({"error_code": {"type": "string"}, "error_message": {"type": "string"}}),
@@ -204,21 +152,6 @@ fn tensorflow() -> Shapes {
         json!({"version": {"type": "string"}, "state": {"type": "string", "enum": states}, "status": status}),
     );
     vec![
-        ("PredictRows", rows),
-        ("PredictColumns", columns),
-        (
-            "PredictRequest",
-            json!({"oneOf": [reference("PredictRows"), reference("PredictColumns")]}),
-        ),
-        ("PredictResponse", json!({"oneOf": answers})),
-        ("ExamplesRequest", examples),
-        (
-            "ResultsResponse",
-            object(
-                &["results"],
-                json!({"results": {"type": "array", "items": {}}}),
-            ),
-        ),
         (
             "ModelStatus",
             object(

@@ -7,13 +7,13 @@ use super::operation::{Body, Good, Media, Operation};
 use super::refusals;
 
 const TAG: &str = "TensorFlow Serving";
-const ARROW: &str = "application/vnd.apache.arrow.stream";
+pub(super) const ARROW: &str = "application/vnd.apache.arrow.stream";
 const JSON: &str = "application/json";
 
 pub(super) const REQUEST: &[Media] = &[(JSON, "PredictRequest"), (ARROW, "Bytes")];
 pub(super) const RESPONSE: &[Media] = &[(JSON, "PredictResponse"), (ARROW, "Bytes")];
 /// What every request for a prediction may say in its head.
-const HEADERS: &[&str] = &["Request-Timeout", "Prefer", "Idempotency-Key"];
+pub(super) const HEADERS: &[&str] = &["Request-Timeout", "Prefer", "Idempotency-Key"];
 
 /// One image that the model `digits` of the demo answers.
 fn example() -> Value {
@@ -21,7 +21,7 @@ fn example() -> Value {
 }
 
 /// A three, 8 by 8.
-fn image() -> Value {
+pub(super) fn image() -> Value {
     json!([
         [0, 0, 7, 15, 13, 1, 0, 0],
         [0, 8, 13, 6, 15, 4, 0, 0],
