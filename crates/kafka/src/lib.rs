@@ -60,5 +60,5 @@ pub use reader::{Reader, Span};
 pub use record::{OutRecord, Record};
 pub use sending::{Delivered, DeliveryError, DeliveryResult, NotSent, SendError};
 pub use state::State;
-pub use ticket::Ticket;
+pub use ticket::{Tenure, Ticket};
 pub use transactions::{Transaction, TransactionError, TransactionSettings, Transactions};

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::intake::TopicPartition;
 
-/// A member of a group, as long as it is one. Had from a ticket.
+/// A member of a group, as long as it is one. Had from a ticket's tenure.
 #[derive(Clone, Default)]
 pub struct Membership {
     /// Not owned: the polling thread decides when the client ends.

@@ -7,6 +7,24 @@ use crate::intake::TopicPartition;
 use crate::membership::Membership;
 use crate::partitions::Assignment;
 
+/// This member's hold of one partition, from assignment to revocation.
+#[derive(Clone, Debug)]
+pub struct Tenure(Arc<Assignment>);
+
+impl Tenure {
+    /// Whether the partition is still ours.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.0.is_current()
+    }
+
+    /// The membership that the hold rests on.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        &self.0.membership
+    }
+}
+
 /// One record's place in its partition.
 ///
 /// Call [`Ticket::done`] when the record's outcome is durable. A ticket that is
@@ -63,10 +81,10 @@ impl Ticket {
         &self.assignment.partition
     }
 
-    /// The membership under which the record was read.
+    /// The hold of the partition under which the record was read.
     #[must_use]
-    pub fn membership(&self) -> &Membership {
-        &self.assignment.membership
+    pub fn tenure(&self) -> Tenure {
+        Tenure(Arc::clone(&self.assignment))
     }
 
     /// Whether both tickets belong to the same assignment of the same

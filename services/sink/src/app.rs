@@ -63,7 +63,10 @@ impl App {
         };
         let mut pipelines = Vec::with_capacity(settings.pipelines.len());
         for pipeline in &settings.pipelines {
-            pipelines.push(Pipeline::start(Pipeline::prepare(pipeline)?, &shared)?);
+            pipelines.push(Pipeline::start(
+                Pipeline::prepare(pipeline, &shared)?,
+                &shared,
+            )?);
         }
         let admin = AdminServer::start(&settings.admin, health, Arc::new(registry))?;
         Ok(Self {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use millrace_kafka::TopicPartition;
+use millrace_kafka::{Tenure, TopicPartition};
 
 use crate::projection::{Layout, Projection, fixed};
 use crate::row::{Rejected, Rejection, ResultRecord};
@@ -38,6 +38,7 @@ pub(crate) struct Batch {
     /// Those that become rows; dead-lettered ones are covered, but not among them.
     records: Vec<ResultRecord>,
     rows: RecordBatch,
+    tenure: Option<Tenure>,
 }
 
 impl OpenBatch {
@@ -121,6 +122,7 @@ impl OpenBatch {
             offsets: self.offsets,
             records: self.records,
             rows,
+            tenure: None,
         })
     }
 }
@@ -133,6 +135,16 @@ impl Batch {
     /// All offsets that the batch covers, with those that carry no row.
     pub(crate) fn offsets(&self) -> Range<i64> {
         self.offsets.clone()
+    }
+
+    /// Notes under which hold of the partition the records were read.
+    pub(crate) fn held_by(self, tenure: Option<Tenure>) -> Self {
+        Self { tenure, ..self }
+    }
+
+    /// The hold of the partition under which the records were read.
+    pub(crate) fn tenure(&self) -> Option<&Tenure> {
+        self.tenure.as_ref()
     }
 
     /// Records that become rows.
@@ -160,6 +172,7 @@ impl Batch {
             offsets: middle..self.offsets.end,
             records: later,
             rows: rest,
+            tenure: self.tenure.clone(),
         };
         let first = Self {
             offsets: self.offsets.start..middle,

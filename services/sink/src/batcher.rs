@@ -250,6 +250,7 @@ impl Batcher {
         let settling = Settling {
             batch,
             letters,
+            tenure: claimed.tenure(),
             still_ours: &|| claimed.is_current(),
         };
         let next = match self.with.settle(settling) {

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 pub fn check(settings: &Settings, out: &mut impl Write) -> io::Result<usize> {
     let mut errors = 0;
     for pipeline in &settings.pipelines {
-        let (verdict, sentence) = match destinations::check(pipeline) {
+        let (verdict, sentence) = match destinations::check(pipeline, &settings.kafka) {
             Ok(sentence) => ("ok", sentence),
             Err(error) => {
                 errors += 1;

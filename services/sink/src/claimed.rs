@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use millrace_kafka::{Record, Ticket, TopicPartition};
+use millrace_kafka::{Record, Tenure, Ticket, TopicPartition};
 use tracing::warn;
 
 use crate::batch::{OpenBatch, Roll};
@@ -135,6 +135,11 @@ impl Claimed {
     /// Whether the consumer still believes that the partition is ours.
     pub(crate) fn is_current(&self) -> bool {
         self.tickets.iter().all(Ticket::is_current)
+    }
+
+    /// The hold of the partition, once something was read under it.
+    pub(crate) fn tenure(&self) -> Option<Tenure> {
+        self.tickets.first().map(Ticket::tenure)
     }
 
     /// Whether the record is beyond what the destination has; gaps and repeats are counted.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millrace_boot::Gate;
-use millrace_kafka::{Record, TopicPartition};
+use millrace_kafka::{Record, Tenure, TopicPartition};
 use millrace_wire::Decoder;
 use tracing::{info, warn};
 
@@ -44,6 +44,8 @@ pub(crate) struct Settling<'a> {
     pub(crate) batch: OpenBatch,
     /// Of records that the batch covers; delivered before it is written.
     pub(crate) letters: Vec<Letter>,
+    /// The hold of its partition.
+    pub(crate) tenure: Option<Tenure>,
     /// Whether its partition still seems to be this process's.
     pub(crate) still_ours: &'a dyn Fn() -> bool,
 }
@@ -82,6 +84,7 @@ impl Equipment {
         let still_ours = settling.still_ours;
         let batch = batch.close(&self.projection);
         let batch = batch.map_err(|error| Unsettled::Failed(error.into()))?;
+        let batch = batch.held_by(settling.tenure);
         let rows = batch.rows().num_rows();
         self.deliver(&mut letters, still_ours)
             .and_then(|()| self.write(batch, still_ours))

@@ -25,8 +25,8 @@ mod testing;
 pub use app::App;
 pub use check::check;
 pub use destinations::{
-    Destination, FileFormat, FilesSettings, ParquetSettings, PartitionKey, Secret, ServerSettings,
-    SqliteSettings, WriteMode,
+    Destination, FileFormat, FilesSettings, ParquetSettings, PartitionKey, RegistrySettings,
+    Secret, ServerSettings, SqliteSettings, TopicFormat, TopicSettings, WriteMode,
 };
 pub use settings::{
     ColumnSettings, PipelineSettings, Renamed, RollSettings, Settings, TensorForm, TopForm,

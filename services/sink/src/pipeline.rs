@@ -17,7 +17,7 @@ use millrace_wire::{Decoder, Limits};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::batcher::{Batcher, Command};
-use crate::destinations::{self, Writer};
+use crate::destinations::{self, Surroundings, Writer};
 use crate::equipment::Equipment;
 use crate::letters::Letters;
 use crate::metrics::Metrics;
@@ -56,8 +56,17 @@ pub(crate) struct Prepared {
 
 impl Pipeline {
     /// Opens the destination.
-    pub(crate) fn prepare(settings: &PipelineSettings) -> anyhow::Result<Prepared> {
-        let opened = destinations::open(settings);
+    pub(crate) fn prepare(
+        settings: &PipelineSettings,
+        shared: &Shared,
+    ) -> anyhow::Result<Prepared> {
+        let around = Surroundings {
+            group: &group_name(settings, &shared.settings),
+            instance: shared.settings.instance.as_deref(),
+            cluster: &shared.settings.kafka,
+            kafka_metrics: &shared.kafka_metrics,
+        };
+        let opened = destinations::open(settings, &around);
         Ok(Prepared {
             writer: opened.with_context(|| format!("cannot start pipeline {}", settings.name))?,
             settings: settings.clone(),
@@ -171,15 +180,20 @@ fn group(pipeline: &PipelineSettings, settings: &Settings) -> GroupSettings {
     let instance_id = settings.instance.as_ref();
     GroupSettings {
         cluster: settings.kafka.clone(),
-        group: format!("{prefix}.sink.{}", pipeline.name),
+        group: group_name(pipeline, settings),
         topics: pipeline.all_topics(prefix),
         pattern: pipeline.pattern.clone(),
         max_in_flight_bytes: pipeline.max_in_flight_bytes,
         max_in_flight_records: pipeline.max_in_flight_records,
+        committing: pipeline.destination.committing(),
         drain_deadline: settings.drain_deadline,
         instance_id: instance_id.map(|instance| format!("{instance}.{}", pipeline.name)),
         ..GroupSettings::default()
     }
+}
+
+fn group_name(pipeline: &PipelineSettings, settings: &Settings) -> String {
+    format!("{}.sink.{}", settings.topics.prefix, pipeline.name)
 }
 
 /// Hands everything on to the writer thread, in order.

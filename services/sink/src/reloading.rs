@@ -18,7 +18,7 @@ pub(crate) fn follow(
     read: impl Fn() -> anyhow::Result<Settings>,
 ) -> anyhow::Result<()> {
     let prepared = read().and_then(|settings| {
-        let changes = prepare(pipelines, &settings)?;
+        let changes = prepare(pipelines, &settings, shared)?;
         Ok((settings, changes))
     });
     let (settings, changes) = match prepared {
@@ -53,7 +53,7 @@ struct Changes {
     starting: Vec<Prepared>,
 }
 
-fn prepare(running: &[Pipeline], settings: &Settings) -> anyhow::Result<Changes> {
+fn prepare(running: &[Pipeline], settings: &Settings, shared: &Shared) -> anyhow::Result<Changes> {
     let mut changes = Changes {
         stopping: Vec::new(),
         starting: Vec::new(),
@@ -70,7 +70,7 @@ fn prepare(running: &[Pipeline], settings: &Settings) -> anyhow::Result<Changes>
     for new in &settings.pipelines {
         let is_running = |new: &PipelineSettings| running.iter().any(|old| old.settings() == new);
         if !is_running(new) {
-            changes.starting.push(Pipeline::prepare(new)?);
+            changes.starting.push(Pipeline::prepare(new, shared)?);
         }
     }
     Ok(changes)

@@ -23,7 +23,8 @@ pub enum TransactionError {
     /// Nothing was written; the same transaction may succeed later.
     #[error("the transaction was aborted: {0}")]
     Aborted(#[source] Error),
-    /// Whether it was committed is not known: read the group's committed
+    /// Whether it was committed is not known: settle it
+    /// ([`crate::Transactions::renew`]), then read the group's committed
     /// offset ([`crate::Membership::committed`]) before going on.
     #[error("nobody knows whether the transaction was committed: {0}")]
     Unknown(#[source] Error),

@@ -104,6 +104,32 @@ impl Transactions {
         })
     }
 
+    /// Starts, unless that is done: what an earlier holder of the name left
+    /// open ends.
+    ///
+    /// # Errors
+    /// `Aborted` or `Fatal`.
+    pub fn prepare(&mut self) -> Result<(), TransactionError> {
+        match self.client {
+            Some(_) => Ok(()),
+            None => self.renew(),
+        }
+    }
+
+    /// Starts over under a new epoch, which settles every transaction begun
+    /// before: what the broker has committed by then is all there will be.
+    ///
+    /// # Errors
+    /// `Aborted` or `Fatal`.
+    pub fn renew(&mut self) -> Result<(), TransactionError> {
+        if let Some(client) = self.client.take() {
+            client.discard();
+        }
+        let until = Instant::now() + self.timeout;
+        self.client = Some(Client::start(&self.config, &self.metrics, until)?);
+        Ok(())
+    }
+
     /// Writes the records and the progress in one transaction.
     ///
     /// # Errors

@@ -104,17 +104,18 @@ fn records_and_progress_become_visible_together() {
     let (member, seen) = member(&rig.group, &rig.source);
     eventually("ten records read", || seen.count() == 10);
     let ticket = any_ticket(&seen);
+    let tenure = ticket.tenure();
     let mut transactions = transactions();
     for (values, next) in [(0..4, 4), (4..10, 10)] {
         let transaction = Transaction {
             records: &rig.outputs(values),
             progress: &rig.progress(next),
-            membership: ticket.membership(),
+            membership: tenure.membership(),
             still_ours: &|| ticket.is_current(),
         };
         transactions.commit(&transaction).unwrap();
         assert_eq!(rig.committed(), Some(next));
-        let stable = ticket.membership().committed(ticket.partition(), PATIENCE);
+        let stable = tenure.membership().committed(ticket.partition(), PATIENCE);
         assert_eq!(stable.unwrap(), Some(next));
     }
     ticket.done();
@@ -146,6 +147,7 @@ fn refused_record_is_named_and_takes_the_whole_transaction_back() {
     let (member, seen) = member(&rig.group, &rig.source);
     eventually("three records read", || seen.count() == 3);
     let ticket = any_ticket(&seen);
+    let tenure = ticket.tenure();
     let mut outputs = rig.outputs(0..3);
     // Above what the topic takes, not above what the producer takes.
     let large: Vec<u8> = (0..4000u32)
@@ -157,7 +159,7 @@ fn refused_record_is_named_and_takes_the_whole_transaction_back() {
         transactions.commit(&Transaction {
             records,
             progress: &rig.progress(3),
-            membership: ticket.membership(),
+            membership: tenure.membership(),
             still_ours: &|| true,
         })
     };
@@ -179,13 +181,14 @@ fn member_that_lost_its_partition_commits_nothing_more() {
     let (first, seen) = member(&rig.group, &rig.source);
     eventually("ten records read", || seen.count() == 10);
     let ticket = any_ticket(&seen);
+    let tenure = ticket.tenure();
     let mut transactions = transactions();
     let outputs = rig.outputs(0..10);
     let mut commit = |still_ours: &dyn Fn() -> bool| {
         transactions.commit(&Transaction {
             records: &outputs,
             progress: &rig.progress(10),
-            membership: ticket.membership(),
+            membership: tenure.membership(),
             still_ours,
         })
     };
@@ -211,6 +214,7 @@ fn transaction_of_another_process_under_the_same_name_is_ended() {
     let (member, seen) = member(&rig.group, &rig.source);
     eventually("two records read", || seen.count() == 2);
     let ticket = any_ticket(&seen);
+    let tenure = ticket.tenure();
     let mut settings = TransactionSettings {
         transactional_id: random_name("transactions"),
         ..TransactionSettings::default()
@@ -223,7 +227,7 @@ fn transaction_of_another_process_under_the_same_name_is_ended() {
         writer.commit(&Transaction {
             records: &rig.outputs(next_value - 1..next_value),
             progress: &rig.progress(next),
-            membership: ticket.membership(),
+            membership: tenure.membership(),
             still_ours: &|| true,
         })
     };
@@ -243,6 +247,7 @@ fn empty_transaction_takes_less_than_20_ms() {
     let (member, seen) = member(&rig.group, &rig.source);
     eventually("one record read", || seen.count() == 1);
     let ticket = any_ticket(&seen);
+    let tenure = ticket.tenure();
     let mut transactions = transactions();
     // A flush of rdkafka would cost 100 ms each time; other delays come and go.
     let quick = (0..200).any(|_| {
@@ -250,7 +255,7 @@ fn empty_transaction_takes_less_than_20_ms() {
         let transaction = Transaction {
             records: &[],
             progress: &rig.progress(1),
-            membership: ticket.membership(),
+            membership: tenure.membership(),
             still_ours: &|| true,
         };
         transactions.commit(&transaction).unwrap();

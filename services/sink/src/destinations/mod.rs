@@ -6,16 +6,19 @@ mod mysql;
 mod postgres;
 mod sqlite;
 mod table;
+mod topic;
 mod writer;
 
 use std::time::Duration;
 
 use millrace_boot::InvalidSetting;
+use millrace_kafka::{Cluster, Committing};
 use serde::{Deserialize, Serialize};
 
 pub use files::{FileFormat, FilesSettings, ParquetSettings, PartitionKey};
 pub use sqlite::SqliteSettings;
 pub use table::settings::{Secret, ServerSettings, WriteMode};
+pub use topic::{RegistrySettings, TopicFormat, TopicSettings};
 pub(crate) use writer::{WriteError, Writer, Written};
 
 use crate::batch::Roll;
@@ -24,6 +27,7 @@ use files::FilesWriter;
 use mysql::MysqlWriter;
 use postgres::PostgresWriter;
 use sqlite::SqliteWriter;
+use topic::TopicWriter;
 
 /// A kind of destination and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,10 +41,26 @@ pub enum Destination {
     Postgres(ServerSettings),
     /// A table in MySQL or MariaDB.
     Mysql(ServerSettings),
+    /// A Kafka topic.
+    Topic(TopicSettings),
+}
+
+/// What a destination may need to know beside its pipeline's settings.
+pub(crate) struct Surroundings<'a> {
+    /// The pipeline's consumer group.
+    pub(crate) group: &'a str,
+    /// The name of this process among its replicas, if it has a lasting one.
+    pub(crate) instance: Option<&'a str>,
+    /// The cluster that the pipeline reads from.
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) kafka_metrics: &'a millrace_kafka::Metrics,
 }
 
 /// Opens the destination of a pipeline; progress in it is kept under the name of the pipeline.
-pub(crate) fn open(pipeline: &PipelineSettings) -> anyhow::Result<Box<dyn Writer>> {
+pub(crate) fn open(
+    pipeline: &PipelineSettings,
+    around: &Surroundings<'_>,
+) -> anyhow::Result<Box<dyn Writer>> {
     Ok(match &pipeline.destination {
         Destination::Files(settings) => Box::new(FilesWriter::open(settings)?),
         Destination::Sqlite(settings) => {
@@ -55,6 +75,7 @@ pub(crate) fn open(pipeline: &PipelineSettings) -> anyhow::Result<Box<dyn Writer
             let plan = settings.table().plan(pipeline)?;
             Box::new(MysqlWriter::open(settings, plan)?)
         }
+        Destination::Topic(settings) => Box::new(TopicWriter::open(settings, around)?),
     })
 }
 
@@ -62,7 +83,7 @@ pub(crate) fn open(pipeline: &PipelineSettings) -> anyhow::Result<Box<dyn Writer
 ///
 /// # Errors
 /// What the operator must mend.
-pub(crate) fn check(pipeline: &PipelineSettings) -> anyhow::Result<String> {
+pub(crate) fn check(pipeline: &PipelineSettings, cluster: &Cluster) -> anyhow::Result<String> {
     match &pipeline.destination {
         Destination::Files(_) => Ok(format!(
             "{} is opened at the start",
@@ -77,6 +98,7 @@ pub(crate) fn check(pipeline: &PipelineSettings) -> anyhow::Result<String> {
         Destination::Mysql(settings) => {
             MysqlWriter::check(settings, settings.table().plan(pipeline)?)
         }
+        Destination::Topic(settings) => TopicWriter::check(settings, cluster),
     }
 }
 
@@ -88,11 +110,28 @@ impl Destination {
             Self::Sqlite(_) | Self::Postgres(_) | Self::Mysql(_) => {
                 (5_000, 16 << 20, Duration::from_millis(200))
             }
+            Self::Topic(_) => (5_000, 16 << 20, Duration::from_millis(100)),
         };
         Roll {
             rows,
             size_bytes,
             age,
+        }
+    }
+
+    /// Who commits the offsets of the pipeline's group.
+    pub(crate) fn committing(&self) -> Committing {
+        match self {
+            Self::Topic(_) => Committing::Transactions,
+            _ => Committing::Member,
+        }
+    }
+
+    /// The topic that it writes to, if it is one.
+    pub(crate) fn topic(&self) -> Option<&str> {
+        match self {
+            Self::Topic(settings) => Some(&settings.topic),
+            _ => None,
         }
     }
 
@@ -102,6 +141,7 @@ impl Destination {
             Self::Files(settings) => settings.place(),
             Self::Sqlite(settings) => settings.place(),
             Self::Postgres(settings) | Self::Mysql(settings) => settings.place(),
+            Self::Topic(settings) => settings.place(),
         }
     }
 
@@ -112,6 +152,7 @@ impl Destination {
             Self::Sqlite(settings) => settings.validate(key),
             Self::Postgres(settings) => settings.validate(key, postgres::SCHEMES),
             Self::Mysql(settings) => settings.validate(key, mysql::SCHEMES),
+            Self::Topic(settings) => settings.validate(key),
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod json;
 mod layout;
 mod nested;
 mod parts;
+pub(crate) mod text;
 mod top;
 
 use std::sync::Arc;

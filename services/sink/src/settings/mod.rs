@@ -87,6 +87,12 @@ impl Validate for Settings {
                 let problem = format!("is {:?} twice; names must differ", pipeline.name);
                 return invalid(&key, "name", problem);
             }
+            if let Some(topic) = pipeline.destination.topic()
+                && pipeline.reads(topic, &self.topics.prefix)
+            {
+                let problem = format!("is {topic}, which the pipeline reads itself");
+                return invalid(&key, "destination.topic", problem);
+            }
             let place = pipeline.destination.place();
             if places.contains(&place) {
                 let problem =
@@ -108,7 +114,7 @@ pub(crate) fn invalid(
     Err(InvalidSetting::new(format!("{key}.{field}"), problem))
 }
 
-fn is_topic_part(name: &str) -> bool {
+pub(crate) fn is_topic_part(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !name.is_empty() && name.len() <= 249 && name.bytes().all(legal)
 }

@@ -165,6 +165,13 @@ impl PipelineSettings {
         topics.into_iter().collect()
     }
 
+    /// Whether the topic is one of those that the pipeline reads.
+    pub(super) fn reads(&self, topic: &str, prefix: &str) -> bool {
+        let pattern = self.pattern.as_ref().map(|pattern| Regex::new(pattern));
+        self.all_topics(prefix).iter().any(|read| read == topic)
+            || matches!(pattern, Some(Ok(pattern)) if pattern.is_match(topic))
+    }
+
     pub(crate) fn roll(&self) -> Roll {
         let default = self.destination.roll();
         Roll {

@@ -23,3 +23,4 @@ mod rig;
 mod sharing;
 mod stop;
 mod stores;
+mod topics;

@@ -60,14 +60,9 @@ impl Process {
     }
 
     /// SIGTERM, then waits for the end.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
         self.signal("TERM");
-        let mut ended = None;
-        wait_until("the sink stops", || {
-            ended = self.child.try_wait().unwrap();
-            ended.is_some()
-        });
-        ended.unwrap()
+        self.wait()
     }
 
     /// The answer of an admin path.

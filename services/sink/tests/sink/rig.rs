@@ -34,7 +34,7 @@ pub(crate) struct Rig {
     pub(crate) folder: TempDir,
     /// When the table's transactions and the files are closed.
     pub(crate) rolls: [&'static str; 2],
-    brokers: String,
+    pub(crate) brokers: String,
     producer: Producer,
     ledger: Arc<Mutex<Ledger>>,
     sent: i32,
@@ -140,6 +140,35 @@ impl Rig {
         record.value = Some(b"not Arrow".to_vec());
         self.sent += 1;
         self.send_record(record, |_| {});
+    }
+
+    /// Sends a good result of several hundred kilobytes.
+    pub(crate) fn send_large(&mut self) {
+        let mut record = self.result(self.sent, Status::Ok);
+        let bytes: Vec<u8> = (0..100_000u32)
+            .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
+        let y = Tensor::fixed("y", DType::Int32, vec![1, 100_000], bytes.into()).unwrap();
+        record.value = Some(encode_tensors(&[y]).unwrap());
+        self.sent += 1;
+        self.send_record(record, |_| {});
+    }
+
+    /// Makes another topic of the line and answers its full name.
+    pub(crate) fn new_topic(&self, name: &str, config: &[(&str, &str)]) -> String {
+        let name = format!("{}.{name}", self.prefix);
+        let config = config
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let spec = TopicSpec {
+            name: name.clone(),
+            partitions: 2,
+            replication: 1,
+            config: config.collect(),
+        };
+        let admin = Admin::connect(&Cluster::at(&self.brokers)).unwrap();
+        admin.create_topics(&[spec]).unwrap();
+        name
     }
 
     /// Waits until the broker has acknowledged all that was sent.
@@ -260,18 +289,28 @@ impl Rig {
 
     /// The dead letters of the line, as raw records, once there are at least `count`.
     pub(crate) fn dead_letters(&self, count: usize) -> Vec<Record> {
-        let letters: Arc<Mutex<Vec<Record>>> = Arc::default();
-        let collect = Arc::clone(&letters);
-        let topic = format!("{}.dead-letters", self.prefix);
-        let settings = FollowerSettings::whole_topic(Cluster::at(&self.brokers), topic);
+        self.records_of(&format!("{}.dead-letters", self.prefix), count)
+    }
+
+    /// The committed records of a topic, once there are at least `count`.
+    pub(crate) fn records_of(&self, topic: &str, count: usize) -> Vec<Record> {
+        let records: Arc<Mutex<Vec<Record>>> = Arc::default();
+        let collect = Arc::clone(&records);
+        let settings = FollowerSettings::whole_topic(Cluster::at(&self.brokers), topic.to_owned());
         let on_record = move |record| collect.lock().unwrap().push(record);
         let follower = Follower::start(settings, on_record, &Metrics::default()).unwrap();
-        wait_until("dead letters arrive", || {
-            letters.lock().unwrap().len() >= count
+        wait_until(&format!("{count} records are in {topic}"), || {
+            records.lock().unwrap().len() >= count
         });
         follower.wait_caught_up(LONG).unwrap();
         follower.stop(LONG).unwrap();
-        letters.lock().unwrap().clone()
+        records.lock().unwrap().clone()
+    }
+
+    /// Number of partitions of a topic, if it exists.
+    pub(crate) fn partitions(&self, topic: &str) -> Option<usize> {
+        let admin = Admin::connect(&Cluster::at(&self.brokers)).unwrap();
+        admin.partition_count(topic).unwrap()
     }
 
     /// How many records the pipeline's group has not committed.
