@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use millrace_kafka::{
-    Admin, Cluster, Headers, OutRecord, ProducerSettings, Tenure, TopicPartition, TopicSpec, Transaction,
-    TransactionError, TransactionSettings, Transactions,
+    Admin, Cluster, Headers, OutRecord, ProducerSettings, Tenure, TopicPartition, TopicSpec,
+    Transaction, TransactionError, TransactionSettings, Transactions,
 };
 use millrace_wire::headers;
 use uuid::Uuid;

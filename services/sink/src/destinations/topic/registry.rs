@@ -4,7 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
-use schema_registry_converter::blocking::schema_registry::{SrSettings, get_all_subjects, post_schema};
+use schema_registry_converter::blocking::schema_registry::{
+    SrSettings, get_all_subjects, post_schema,
+};
 use schema_registry_converter::schema_registry_common::{SchemaType, SuppliedSchema};
 
 use super::encode::EncodeError;
