@@ -11,6 +11,7 @@ pub mod headers;
 pub mod json;
 mod limits;
 pub mod oip;
+pub mod protobuf;
 mod quote;
 mod record;
 mod signature;

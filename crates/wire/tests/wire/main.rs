@@ -8,6 +8,7 @@ mod golden;
 mod headers;
 mod hostile;
 mod mutation;
+mod protobuf;
 mod rows;
 mod signature;
 mod vectors;
