@@ -117,7 +117,11 @@ impl Line {
     /// When one of them does not come up.
     pub fn start_services(&self) -> anyhow::Result<[Service; 2]> {
         let infer = self.start_infer()?;
-        let ingest = self.start("millrace-ingest", "http", &self.shared_settings("http"))?;
+        let ingest = self.start(
+            "millrace-ingest",
+            "http",
+            &format!("{}[grpc]\nlisten = \"\"\n", self.shared_settings("http")),
+        )?;
         Ok([
             self.ready(infer, "millrace-infer")?,
             self.ready(ingest, "millrace-ingest")?,

@@ -100,7 +100,8 @@ impl Line {
 
     /// Starts an ingest process; `extra` is TOML at the root of its settings.
     pub fn ingest(&self, extra: &str) -> Process {
-        let settings = format!("{extra}\n{}", self.shared_settings("http"));
+        let grpc = "[grpc]\nlisten = \"127.0.0.1:0\"";
+        let settings = format!("{extra}\n{}\n{grpc}", self.shared_settings("http"));
         Process::start("millrace-ingest", "http.port_file", self.dir(), &settings)
     }
 

@@ -17,6 +17,7 @@ use crate::access::{Access, Watch, Watcher};
 use crate::front::Front;
 use crate::front::follow::Following;
 use crate::front::metrics::Metrics;
+use crate::grpc;
 use crate::http::Server;
 use crate::settings::Settings;
 
@@ -28,6 +29,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub struct App {
     server: Server,
     address: SocketAddr,
+    grpc: Option<grpc::Server>,
+    grpc_address: Option<SocketAddr>,
     front: Front,
     health: Health,
     registry: Registry,
@@ -53,6 +56,7 @@ impl App {
         let mut watcher = Watcher::new(&mut registry);
         let tls = Tls::open(&settings.tls, &mut watcher)?;
         let access = Access::open(&settings.access, &settings.control, &mut watcher)?;
+        let grpc = grpc::Server::bind(&settings.grpc, &settings.http, tls.as_ref())?;
         let server = Server::bind(settings.http.clone(), tls, drain_deadline + GOODBYE)?;
         let kafka_metrics = millrace_kafka::Metrics::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
@@ -67,9 +71,12 @@ impl App {
             .start(settings.access.reload_interval)
             .context("cannot watch the files of tls and access")?;
         let address = server.announce()?;
+        let grpc_address = grpc.as_ref().map(grpc::Server::announce).transpose()?;
         Ok(Self {
             server,
             address,
+            grpc,
+            grpc_address,
             front,
             health,
             registry,
@@ -90,21 +97,28 @@ impl App {
         &self.front
     }
 
+    /// The address of gRPC, unless that is off.
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc_address
+    }
+
     /// Serves until `shutdown` begins, then finishes what is in flight.
     ///
     /// # Errors
     /// The server or a Kafka client could not go on.
     pub async fn run_until_stopped(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
         let registry = Arc::new(self.registry);
+        let mut grpc = grpc::Serving::start(self.grpc, &self.front, &self.health)?;
         let server = self.server.serve(&self.front, self.health, registry)?;
         let handle = server.handle();
         let mut server = pin!(server);
         self.running.open();
-        tracing::info!(address = %self.address, "listening");
+        tracing::info!(address = %self.address, grpc_address = ?self.grpc_address, "listening");
         let outcome = tokio::select! {
             () = shutdown.begun() => Ok(()),
             error = self.producer.failed() => Err(error).context("the producer failed"),
             error = self.following.failed() => Err(error),
+            error = grpc.failed() => Err(error),
             ended = &mut server => {
                 let why = ended.err().map_or_else(|| "for no reason".to_owned(), |it| it.to_string());
                 anyhow::bail!("the HTTP server ended: {why}");
@@ -113,12 +127,14 @@ impl App {
         self.running.close("stopping");
         // The call itself sends the command; its future only waits, as we do below.
         drop(handle.stop(true));
-        let drained = timeout(self.drain_deadline, &mut server).await;
+        grpc.stop();
+        let mut both = pin!(async { tokio::join!(&mut server, grpc.ended()) });
+        let drained = timeout(self.drain_deadline, &mut both).await;
         self.front.pending.stop();
         if drained.is_err() {
             tracing::warn!("requests were still in flight at the drain deadline");
             // Every wait has ended; what is left is to write the refusals.
-            let _ = timeout(GOODBYE, &mut server).await;
+            let _ = timeout(GOODBYE, &mut both).await;
         }
         let stopped = stop(self.following, self.producer).await;
         tracing::info!("stopped");

@@ -1,4 +1,4 @@
-//! Ingest: requests in over HTTP, Kafka out, and the reply back to the caller who waits.
+//! Ingest: requests in over HTTP and gRPC, Kafka out, and the reply back to the caller who waits.
 //!
 //! A request is checked against the signature that infer published, encoded as
 //! one Arrow record, produced to the model's request topic, and answered when
@@ -13,6 +13,7 @@ mod app;
 mod arrow_body;
 mod cluster_serving;
 mod front;
+mod grpc;
 mod http;
 mod loopback;
 mod oip;
@@ -22,6 +23,6 @@ mod tensorflow;
 
 pub use app::App;
 pub use settings::{
-    AccessSettings, ControlSettings, CorsSettings, HttpSettings, JsonSettings, JwtSettings,
-    LimitSettings, RepliesSettings, Settings, TlsSettings, TopicSettings,
+    AccessSettings, ControlSettings, CorsSettings, GrpcSettings, HttpSettings, JsonSettings,
+    JwtSettings, LimitSettings, RepliesSettings, Settings, TlsSettings, TopicSettings,
 };

@@ -12,6 +12,7 @@ use millrace_wire::avro::{ModelDescriptor, ModelState, TensorDescription};
 pub(crate) fn ingest() -> SocketAddr {
     let mut settings = Settings::default();
     settings.http.listen = "127.0.0.1:0".to_owned();
+    settings.grpc.listen.clear();
     settings.http.workers = 1;
     // Nobody listens there, and nothing is sent there.
     settings.kafka.brokers = "127.0.0.1:1".to_owned();

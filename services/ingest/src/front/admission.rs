@@ -104,6 +104,16 @@ impl Reservation {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.size_bytes == 0
+    }
+
+    /// Gives everything back.
+    pub(crate) fn release(&mut self) {
+        let given_back = std::mem::take(&mut self.size_bytes);
+        self.shared.bytes.fetch_sub(given_back, Ordering::AcqRel);
+    }
+
     /// Holds exactly so many from now on: what is held takes the place of
     /// what it was made from.
     ///

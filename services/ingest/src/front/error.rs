@@ -10,6 +10,7 @@ use millrace_wire::json;
 
 use crate::access::AccessError;
 use crate::arrow_body::ArrowError;
+use crate::grpc::GrpcError;
 use crate::http::HttpError;
 use crate::oip::OipError;
 use crate::tensorflow::TensorflowError;
@@ -25,6 +26,8 @@ use super::line::LineError;
 pub(crate) enum Error {
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Grpc(#[from] GrpcError),
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
@@ -133,6 +136,7 @@ impl Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Http(error) => error.kind(),
+            Self::Grpc(error) => error.kind(),
             Self::Access(error) => error.kind(),
             Self::Tensorflow(error) => error.kind(),
             Self::Oip(error) => error.kind(),

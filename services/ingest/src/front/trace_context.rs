@@ -7,7 +7,7 @@ use tracing::Span;
 const MAX_TRACESTATE_BYTES: usize = 512;
 
 /// The trace headers that travel on with a request's record.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TraceContext {
     pub(crate) traceparent: Option<String>,
     pub(crate) tracestate: Option<String>,

@@ -1,6 +1,7 @@
 //! The settings of ingest: sections, defaults and the rules between them.
 
 mod access;
+mod grpc;
 mod http;
 mod json;
 mod limits;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use rules::not_zero;
 
 pub use access::{AccessSettings, ControlSettings, JwtSettings};
+pub use grpc::GrpcSettings;
 pub use http::{CorsSettings, HttpSettings};
 pub use json::JsonSettings;
 pub use limits::LimitSettings;
@@ -35,6 +37,8 @@ pub struct Settings {
     pub topics: TopicSettings,
     /// The HTTP server.
     pub http: HttpSettings,
+    /// The gRPC server; what it shares with HTTP, such as the limit of connections, stands there.
+    pub grpc: GrpcSettings,
     /// Certificates of the listeners.
     pub tls: TlsSettings,
     /// Who may ask.
@@ -65,6 +69,7 @@ impl Default for Settings {
             kafka: Cluster::default(),
             topics: TopicSettings::default(),
             http: HttpSettings::default(),
+            grpc: GrpcSettings::default(),
             tls: TlsSettings::default(),
             access: AccessSettings::default(),
             control: ControlSettings::default(),

@@ -12,6 +12,7 @@ mod client;
 mod cluster_serving;
 mod corpus;
 mod deadlines;
+mod grpc;
 mod json_bodies;
 mod json_values;
 mod oip;

@@ -51,6 +51,8 @@ pub(crate) fn shared() -> &'static Scene {
 /// A running ingest with topics of its own.
 pub(crate) struct Scene {
     pub(crate) address: SocketAddr,
+    /// Port 0 where ingest is a process whose gRPC nobody asks.
+    pub(crate) grpc: SocketAddr,
     pub(crate) prefix: String,
     pub(crate) shutdown: Shutdown,
     pub(crate) producer: Producer,
@@ -72,11 +74,13 @@ impl Scene {
         change(&mut settings);
         let app = App::build(settings).unwrap();
         let address = app.address();
+        let grpc = app.grpc_address().unwrap();
         let shutdown = Shutdown::by_hand();
         let stop = shutdown.clone();
         let run = move || actix_web::rt::System::new().block_on(app.run_until_stopped(stop));
         let scene = Self::around(address, prefix);
         Self {
+            grpc,
             shutdown,
             thread: Some(std::thread::spawn(run)),
             ..scene
@@ -91,6 +95,7 @@ impl Scene {
         };
         Self {
             address,
+            grpc: ([127, 0, 0, 1], 0).into(),
             prefix,
             shutdown: Shutdown::by_hand(),
             producer: Producer::start(&producer, &Metrics::default()).unwrap(),
@@ -160,7 +165,11 @@ impl Scene {
 
     /// Whether a played infer has received the request that got this answer.
     pub(crate) fn has_reached_infer(&self, answer: &Answer) -> bool {
-        let id = answer.header("x-request-id").unwrap();
+        self.has_seen(answer.header("x-request-id").unwrap())
+    }
+
+    /// Whether a played infer has received the request with this id.
+    pub(crate) fn has_seen(&self, id: &str) -> bool {
         self.seen.lock().unwrap().contains(id)
     }
 
@@ -227,6 +236,7 @@ pub(crate) fn settings(prefix: &str) -> Settings {
     prefix.clone_into(&mut settings.topics.prefix);
     settings.http.listen = "127.0.0.1:0".to_owned();
     settings.http.workers = 2;
+    settings.grpc.listen = "127.0.0.1:0".to_owned();
     settings.http.read_timeout = READ_TIMEOUT;
     settings.limits.body_bytes = BODY_LIMIT;
     settings
