@@ -64,6 +64,8 @@ Everything is running. Try, from the project's folder:
   curl -d @models/everything/example.json \\
     {demo.http}/predict
 
+  gRPC is at {demo.grpc}; README.md has an example.
+
   export MILLRACE_KAFKA__BROKERS={demo.brokers}
   {demo.tool.relative_to(ROOT)} models list
   {demo.tool.relative_to(ROOT)} lag

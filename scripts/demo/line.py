@@ -42,6 +42,7 @@ class Line:
         self.postgres = ""  # the URL, if there is a PostgreSQL
         self.brokers = ""
         self.http = ""
+        self.grpc = ""
         self.services: list[Service] = []
 
     def start(self) -> None:
@@ -55,7 +56,10 @@ class Line:
         self._start("infer", "admin", self._infer_settings(), free_port())
         self._start("sink", "admin", self._sink_settings(), free_port())
         port = 8080 if is_free(8080) else free_port()
-        self._start("ingest", "http", 'default_model = "everything"', port)
+        grpc_port = 8081 if is_free(8081) else free_port()
+        self.grpc = f"127.0.0.1:{grpc_port}"
+        settings = f'default_model = "everything"\n[grpc]\nlisten = "{self.grpc}"'
+        self._start("ingest", "http", settings, port)
         self.http = self.services[-1].url
         say("waiting until all are ready")
         for service in self.services:

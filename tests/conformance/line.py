@@ -19,13 +19,14 @@ PATIENCE_S = 60
 
 
 class Line:
-    """Running services; `http` is the `host:port` of ingest."""
+    """Running services; `http` and `grpc` are the `host:port` of ingest."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.prefix = f"conformance-{secrets.token_hex(8)}"
         self.processes: dict[str, subprocess.Popen] = {}
         self.http = ""
+        self.grpc = ""
 
     @property
     def url(self) -> str:
@@ -37,6 +38,7 @@ class Line:
             self._start("infer", folder.replace("/", "-"), infer_settings(folder, models))
         self._start("ingest", "ingest", INGEST_SETTINGS)
         self.http = self._port("ingest.http")
+        self.grpc = self._port("ingest.grpc")
         self._wait_until_all_models_are_served()
 
     def stop(self) -> None:
@@ -97,6 +99,9 @@ default_model = "everything"
 [http]
 listen = "127.0.0.1:0"
 port_file = "FOLDER/ingest.http.port"
+[grpc]
+listen = "127.0.0.1:0"
+port_file = "FOLDER/ingest.grpc.port"
 """
 
 
