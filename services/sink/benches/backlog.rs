@@ -36,6 +36,7 @@ struct Scene {
     prefix: String,
     folder: tempfile::TempDir,
     records: u64,
+    scores: u64,
 }
 
 struct Measured {
@@ -45,10 +46,7 @@ struct Measured {
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--records");
-    let records = arguments
-        .nth(1)
-        .map_or(1_000_000, |records| records.parse().unwrap());
+    let (records, scores) = (option("--records", 1_000_000), option("--scores", 10));
     let brokers =
         std::env::var("MILLRACE_KAFKA__BROKERS").expect("run it with scripts/with-broker");
     let scene = Scene {
@@ -56,12 +54,13 @@ fn main() {
         prefix: format!("bench-{}", uuid::Uuid::new_v4().simple()),
         folder: tempfile::tempdir().unwrap(),
         records,
+        scores,
     };
     scene.fill_topic();
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "{records} results of 10 scores and a label, zstd level 1\n"
+        "{records} results of {scores} scores and a label, zstd level 1\n"
     )
     .unwrap();
     writeln!(
@@ -95,6 +94,14 @@ fn main() {
     }
 }
 
+/// The number after a flag.
+fn option(flag: &str, default: u64) -> u64 {
+    let mut arguments = std::env::args().skip_while(|argument| argument != flag);
+    arguments
+        .nth(1)
+        .map_or(default, |number| number.parse().unwrap())
+}
+
 impl Scene {
     fn topic(&self) -> String {
         format!("{}.results.digits", self.prefix)
@@ -120,14 +127,56 @@ impl Scene {
         let producer = Producer::start(&settings, &Metrics::default()).unwrap();
         let name = self.topic().into();
         for (index, partition) in (0..self.records).zip((0..PARTITIONS).cycle()) {
-            let record = result(&name, index, partition);
-            let delivered = |result: Result<_, _>| drop(result.expect("the broker takes it"));
+            let record = self.result(&name, index, partition);
+            let delivered = |result: Result<_, _>| {
+                result.expect("the broker takes it");
+            };
             producer
                 .send_blocking(record, delivered, LONG)
                 .expect("there is room");
         }
         while producer.in_flight_records() > 0 {
             thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn result(&self, topic: &std::sync::Arc<str>, index: u64, partition: i32) -> OutRecord {
+        let headers = ResultHeaders {
+            id: format!("{index:032x}"),
+            model: "digits".to_owned(),
+            version: Some(1),
+            status: Status::Ok,
+            error: None,
+            source: Source {
+                topic: "mill.requests.digits".to_owned(),
+                partition,
+                offset: i64::try_from(index).unwrap(),
+            },
+        };
+        let mut pairs = Headers::new();
+        for (name, value) in headers.to_pairs() {
+            pairs.push(name, Some(value));
+        }
+        let scores: Vec<u8> = (0..self.scores)
+            .flat_map(|place| noise(index * self.scores + place).to_le_bytes())
+            .collect();
+        let label = (index % 10).to_le_bytes().to_vec();
+        let tensors = [
+            Tensor::fixed(
+                "scores",
+                DType::Float32,
+                vec![1, usize::try_from(self.scores).unwrap()],
+                scores.into(),
+            )
+            .unwrap(),
+            Tensor::fixed("label", DType::Int64, vec![1], label.into()).unwrap(),
+        ];
+        OutRecord {
+            topic: std::sync::Arc::clone(topic),
+            partition: Some(partition),
+            key: None,
+            value: Some(encode_tensors(&tensors).unwrap()),
+            headers: pairs,
         }
     }
 
@@ -140,11 +189,11 @@ impl Scene {
             if rows > 0 {
                 break (Instant::now(), rows, cpu_of(id));
             }
-            thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(50));
         };
         while sink.rows() < self.records {
             assert!(begun.elapsed() < LONG, "the sink is stuck");
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(50));
         }
         let (elapsed, cpu) = (begun.elapsed(), cpu_of(id) - cpu_before);
         let peak_mib = peak_mib(id);
@@ -208,40 +257,6 @@ impl Sink {
             .find(|line| line.starts_with("millrace_sink_rows_total"));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
             .unwrap_or(0)
-    }
-}
-
-fn result(topic: &std::sync::Arc<str>, index: u64, partition: i32) -> OutRecord {
-    let headers = ResultHeaders {
-        id: format!("{index:032x}"),
-        model: "digits".to_owned(),
-        version: Some(1),
-        status: Status::Ok,
-        error: None,
-        source: Source {
-            topic: "mill.requests.digits".to_owned(),
-            partition,
-            offset: i64::try_from(index).unwrap(),
-        },
-    };
-    let mut pairs = Headers::new();
-    for (name, value) in headers.to_pairs() {
-        pairs.push(name, Some(value));
-    }
-    let scores: Vec<u8> = (0..10u64)
-        .flat_map(|place| noise(index * 10 + place).to_le_bytes())
-        .collect();
-    let label = (index % 10).to_le_bytes().to_vec();
-    let tensors = [
-        Tensor::fixed("scores", DType::Float32, vec![1, 10], scores.into()).unwrap(),
-        Tensor::fixed("label", DType::Int64, vec![1], label.into()).unwrap(),
-    ];
-    OutRecord {
-        topic: std::sync::Arc::clone(topic),
-        partition: Some(partition),
-        key: None,
-        value: Some(encode_tensors(&tensors).unwrap()),
-        headers: pairs,
     }
 }
 

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use millrace_wire::{Column, DType, Record};
 
 use super::{Projection, fixed, nested};
-use crate::settings::{TensorForm, TopForm};
+use crate::settings::{TensorForm, TopForm, TopSettings};
 
 /// A table wider than this is a mistake, and few query engines would take it.
 const MOST_ELEMENTS: usize = 1000;
@@ -87,7 +87,7 @@ impl Layout {
             let index = find(value, &top.column)?;
             let renamed = wanted.iter().find(|(own, _)| *own == index);
             let name = renamed.map_or(&*top.column, |(_, name)| name);
-            layout.add_top(index, name, top.n, top.into)?;
+            layout.add_top(index, name, top)?;
         }
         Ok(layout.finish(projection.tensors))
     }
@@ -221,15 +221,15 @@ impl<'a> Drawing<'a> {
         &mut self,
         index: usize,
         name: &str,
-        n: usize,
-        into: TopForm,
+        top: &TopSettings,
     ) -> Result<(), ProjectionError> {
         let dtype = self.value.columns()[index].dtype();
         if matches!(dtype, DType::Bool | DType::String | DType::Bytes) {
             let name = name.to_owned();
             return Err(ProjectionError::NoNumbers { name, dtype });
         }
-        let form = match into {
+        let n = top.n;
+        let form = match top.into {
             TopForm::Columns => {
                 for place in 1..=n {
                     self.field(&format!("{name}_top{place}_index"), DataType::UInt32);

@@ -1,7 +1,5 @@
 //! Every format in every place holds what was sent, as readers see it that nobody here wrote.
 
-use std::fmt::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use millrace_wire::{DType, Tensor};
@@ -23,11 +21,11 @@ fn every_format_in_every_place_keeps_every_type() {
     let mut pipelines = String::new();
     for format in FORMATS {
         let url = rig.folder.path().join(format);
-        write_pipeline(&mut pipelines, format, "local", url.to_str().unwrap(), "");
+        pipelines += &pipeline(format, "local", url.to_str().unwrap(), "");
         let url = format!("s3://results/deep/{format}");
         let keys = r#"partition_by = ["date", "hour", "model", "version"]"#;
         let more = format!("{keys}\n{}", server.options());
-        write_pipeline(&mut pipelines, format, "s3", &url, &more);
+        pipelines += &pipeline(format, "s3", &url, &more);
     }
     let sink = rig.start_with("", &pipelines);
     for format in FORMATS {
@@ -42,9 +40,8 @@ fn every_format_in_every_place_keeps_every_type() {
     read_back(&rig, &server, &expected);
 }
 
-fn write_pipeline(into: &mut String, format: &str, place: &str, url: &str, more: &str) {
-    write!(
-        into,
+fn pipeline(format: &str, place: &str, url: &str, more: &str) -> String {
+    format!(
         r#"
         [[pipelines]]
         name = "{format}-{place}"
@@ -57,7 +54,6 @@ fn write_pipeline(into: &mut String, format: &str, place: &str, url: &str, more:
         {more}
         "#
     )
-    .unwrap();
 }
 
 fn read_back(rig: &Rig, server: &S3Server, expected: &[Value]) {
@@ -162,10 +158,10 @@ fn element(dtype: DType, turn: usize) -> [u8; 8] {
 /// One row of a tensor, as the reader is to see it.
 fn value(tensor: &Tensor, row: usize) -> Value {
     let length = tensor.elements_per_row();
-    let elements = (row * length..(row + 1) * length).map(|index| json_element(tensor, index));
+    let elements = row * length..(row + 1) * length;
     match tensor.row_shape() {
-        [] => elements.last().unwrap(),
-        _ => Value::Array(elements.collect()),
+        [] => json_element(tensor, row),
+        _ => Value::Array(elements.map(|index| json_element(tensor, index)).collect()),
     }
 }
 

@@ -2,11 +2,13 @@
 //! rows, and an error of the place can be answered by writing the same bytes again.
 
 use ::parquet::arrow::ArrowWriter;
-use ::parquet::basic::{Compression, ZstdLevel};
+use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::WriterProperties;
+use ::parquet::schema::types::ColumnPath;
 use arrow::array::RecordBatch;
 use arrow::csv;
+use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::FileWriter;
 
@@ -37,15 +39,48 @@ fn parquet(rows: &RecordBatch, settings: &ParquetSettings) -> Result<Vec<u8>, Pa
         0 => Compression::UNCOMPRESSED,
         level => Compression::ZSTD(ZstdLevel::try_new(level)?),
     };
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_compression(compression)
         .set_max_row_group_row_count(Some(settings.row_group_rows))
         .set_max_row_group_bytes(Some(settings.row_group_bytes))
-        .set_created_by(format!("millrace-sink {}", env!("CARGO_PKG_VERSION")))
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties))?;
+        .set_created_by(format!("millrace-sink {}", env!("CARGO_PKG_VERSION")));
+    for field in rows.schema().fields() {
+        if rarely_repeats(field) {
+            properties = properties.set_column_dictionary_enabled(leaf_path(field), false);
+        }
+    }
+    for name in ["offset", "recorded_at"] {
+        properties =
+            properties.set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
+    }
+    let properties = Some(properties.build());
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), properties)?;
     writer.write(rows)?;
     writer.into_inner()
+}
+
+/// A dictionary of values that hardly ever repeat costs time and saves nothing.
+fn rarely_repeats(field: &Field) -> bool {
+    let unique = ["offset", "recorded_at", "id", "request"];
+    unique.contains(&field.name().as_str()) || is_float(field.data_type())
+}
+
+fn is_float(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(inner) => is_float(inner.data_type()),
+        other => other.is_floating(),
+    }
+}
+
+/// Where Parquet keeps the values of a column: lists are groups within groups.
+fn leaf_path(field: &Field) -> ColumnPath {
+    let mut parts = vec![field.name().clone()];
+    let mut data_type = field.data_type();
+    while let DataType::List(inner) = data_type {
+        parts.extend(["list".to_owned(), inner.name().clone()]);
+        data_type = inner.data_type();
+    }
+    ColumnPath::new(parts)
 }
 
 fn arrow(rows: &RecordBatch) -> Result<Vec<u8>, ArrowError> {

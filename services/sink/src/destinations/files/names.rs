@@ -149,8 +149,10 @@ pub(super) fn partition_folder(key: &str, value: Option<&str>) -> String {
     let mut name = folder_name(value);
     if name.len() > LONGEST_VALUE_IN_FOLDER_NAME {
         name.truncate(LONGEST_VALUE_IN_FOLDER_NAME);
-        let whole = name.trim_end_matches(|last: char| last == '%').len();
-        name.truncate(whole);
+        // Not in the middle of an escaped byte.
+        if let Some(escape) = name[name.len() - 2..].find('%') {
+            name.truncate(name.len() - 2 + escape);
+        }
         write!(name, "_{:016x}", fnv1a(value.as_bytes())).expect("writing to a String cannot fail");
     }
     format!("{key}={name}")
@@ -257,7 +259,15 @@ mod tests {
         let folder = |value: &str| partition_folder("model", Some(value));
         assert!(folder(&long).len() <= 255);
         assert_ne!(folder(&long), folder(&longer));
-        assert!(folder(&"é".repeat(300)).len() <= 255);
+        for lead in ["", "a", "ab"] {
+            let name = folder(&format!("{lead}{}", "é".repeat(300)));
+            let (kept, _) = name.rsplit_once('_').unwrap();
+            let whole = kept.len() - 3;
+            assert!(
+                name.len() <= 255 && kept[whole..].starts_with('%'),
+                "{name}"
+            );
+        }
     }
 
     #[test]
