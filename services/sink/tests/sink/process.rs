@@ -33,6 +33,16 @@ impl Process {
         &self.config
     }
 
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        let mut ended = None;
+        wait_until("the sink ends", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
