@@ -43,7 +43,7 @@ pub(crate) fn print<L: Line>(output: Output, lines: &[L], nothing: &str) -> anyh
 
 /// One line of a table that grows at its end: its widths cannot follow what is to come.
 pub(crate) fn columns<S: AsRef<str>>(cells: &[S; 5]) -> String {
-    const WIDTHS: [usize; 4] = [12, 16, 8, 10];
+    const WIDTHS: [usize; 4] = [12, 16, 9, 12];
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(WIDTHS) {
         let cell = shortened(cell.as_ref(), width - GAP);
