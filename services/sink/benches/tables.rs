@@ -141,7 +141,7 @@ impl Scene {
             [admin]
             listen = "127.0.0.1:0"
             [telemetry.log]
-            filter = "warn"
+            level = "warn"
             [[pipelines]]
             name = "{name}"
             models = ["digits"]
