@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use millrace_wire::json::{Format, write_predictions};
+use millrace_wire::json::{Format, JsonRules, write_predictions};
 use millrace_wire::oip::{Answer, Outputs, write_infer};
 use millrace_wire::{DType, Limits, Record, Signature, TensorSpec};
 
@@ -16,16 +16,17 @@ fuzz_target!(|body: &[u8]| {
             let _ = of_x(dtype, dimensions).check(&record);
         }
     }
+    let rules = JsonRules::default();
     let answer = Answer {
         model: "m",
         version: 1,
         id: None,
     };
     for outputs in [Outputs::default(), Outputs::all_binary()] {
-        let _ = write_infer(&answer, &record, &outputs);
+        let _ = write_infer(&answer, &record, &outputs, &rules);
     }
     for format in [Format::Row, Format::Column] {
-        let _ = write_predictions(format, &record, &mut Vec::new());
+        let _ = write_predictions(format, &record, &rules, &mut Vec::new());
     }
     assert_eq!(record.into_payload(), body, "passed on as it is");
 });

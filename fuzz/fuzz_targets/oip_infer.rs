@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use millrace_wire::json::JsonLimits;
+use millrace_wire::json::{JsonLimits, JsonRules};
 use millrace_wire::oip::{Answer, InferBody, parse_infer, write_infer};
 use millrace_wire::{DType, Limits, Record, Signature, TensorSpec, encode_tensors};
 
@@ -32,7 +32,7 @@ fn read(body: InferBody<'_>) {
             id: request.id.as_deref(),
         };
         // An answer may be refused, by text that JSON cannot hold for example, but not panic.
-        let _ = write_infer(&answer, &record, &request.outputs);
+        let _ = write_infer(&answer, &record, &request.outputs, &JsonRules::default());
     }
 }
 

@@ -91,7 +91,8 @@ class Line:
         raise AssertionError(f"waited {PATIENCE_S} s for {what}\n{logs}")
 
     def log(self, name: str) -> str:
-        return "\n".join((self.folder / f"{name}.log").read_text().splitlines()[-15:])
+        text = (self.folder / f"{name}.log").read_text().split("Stack backtrace:")[0]
+        return "\n".join(text.splitlines()[-15:])
 
 
 INGEST_SETTINGS = """
@@ -132,7 +133,7 @@ def brokers() -> str:
 
 def binary(name: str) -> str:
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
-    path = Path(os.environ.get("MILLRACE_BIN_DIR", target)) / name
+    path = Path(os.environ.get("CONFORMANCE_BIN_DIR", target)) / name
     assert path.exists(), f"{path} is not there: cargo build --workspace --bins"
     return str(path)
 

@@ -18,8 +18,8 @@ const SEVENTEEN: usize = 17;
 pub(super) enum Floats {
     /// Digit for digit as TensorFlow Serving; strict rules write `null` for what is not finite.
     Serving(Strictness),
-    /// With the fewest digits that read back the same.
-    Shortest,
+    /// With the fewest digits that read back the same; strict rules as above.
+    Shortest(Strictness),
 }
 
 /// Appends a single-precision float. `NaN`, `Infinity` and `-Infinity` are bare tokens, unless the
@@ -28,7 +28,7 @@ pub(super) fn push_f32(value: f32, floats: Floats, out: &mut Vec<u8>) {
     if !value.is_finite() {
         return push_special(f64::from(value), floats, out);
     }
-    if floats == Floats::Shortest {
+    if matches!(floats, Floats::Shortest(_)) {
         let plain = is_plain(f64::from(value));
         return push_text(zmij::Buffer::new().format_finite(value), plain, NINE, out);
     }
@@ -49,7 +49,7 @@ pub(super) fn push_f64(value: f64, floats: Floats, out: &mut Vec<u8>) {
     }
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
-    if floats == Floats::Shortest {
+    if matches!(floats, Floats::Shortest(_)) {
         return push_text(text, is_plain(value), SEVENTEEN, out);
     }
     if value.is_subnormal() {
@@ -76,8 +76,9 @@ fn push_text(text: &str, plain: bool, precision: usize, out: &mut Vec<u8>) {
 }
 
 fn push_special(value: f64, floats: Floats, out: &mut Vec<u8>) {
+    let (Floats::Serving(strictness) | Floats::Shortest(strictness)) = floats;
     out.extend_from_slice(match value {
-        _ if floats == Floats::Serving(Strictness::Strict) => &b"null"[..],
+        _ if strictness == Strictness::Strict => &b"null"[..],
         _ if value.is_nan() => b"NaN",
         f64::INFINITY => b"Infinity",
         _ => b"-Infinity",

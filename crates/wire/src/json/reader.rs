@@ -7,10 +7,10 @@ use crate::{Tensor, TensorSpec};
 use super::document::check_encoding;
 use super::element::Element;
 use super::error::JsonError;
-use super::explain::{Place, document_error, echo, value_error};
+use super::explain::{Place, document_error, echo, echo_bytes, value_error};
 use super::input::Input;
 use super::integer::Integer;
-use super::limits::JsonLimits;
+use super::limits::{JsonLimits, Strictness};
 use super::request::Format;
 use super::scanner::{Next, Scanner, SkipBudget};
 use super::stop::{Fault, syntax};
@@ -135,8 +135,13 @@ impl<'a> Reader<'a> {
             .map_err(document_error)
     }
 
-    /// Drops the value of a key that no protocol defines; there may only be so many.
-    pub(crate) fn ignore(&mut self) -> Result<(), JsonError> {
+    /// Drops the value of a key that no protocol defines; there may only be so many, and none where
+    /// rules are strict.
+    pub(crate) fn ignore(&mut self, key: &[u8]) -> Result<(), JsonError> {
+        if self.limits.rules.strictness == Strictness::Strict {
+            let key = echo_bytes(key);
+            return Err(JsonError::invalid(format!("unknown key {key}")));
+        }
         self.budget.keys = self
             .budget
             .keys

@@ -8,7 +8,7 @@ use crate::{DType, Record, Tensor, TensorBuilder, TensorError};
 
 use super::decimal::{Floats, push_f32, push_f64};
 use super::layout::{Layout, ListStyle, push_lists};
-use super::limits::JsonRules;
+use super::limits::{JsonRules, Strictness};
 use super::method::Method;
 use super::request::Format;
 
@@ -182,17 +182,17 @@ fn push_object(tensors: &[Tensor], row: usize, style: Style, out: &mut Vec<u8>) 
     out.push(b'}');
 }
 
-/// Appends one row of a tensor for other protocols: without white space, floats with the fewest
+/// Appends the only row of a tensor for other protocols: without white space, floats with the fewest
 /// digits that read back the same.
-pub(crate) fn push_compact(tensor: &Tensor, row: usize, out: &mut Vec<u8>) {
+pub(crate) fn push_compact(tensor: &Tensor, strictness: Strictness, out: &mut Vec<u8>) {
     let style = Style {
         layout: Layout {
             depth: 0,
             lists: ListStyle::Compact,
         },
-        floats: Floats::Shortest,
+        floats: Floats::Shortest(strictness),
     };
-    push_value(tensor, row, style, out);
+    push_value(tensor, 0, style, out);
 }
 
 /// Appends one row of a tensor: an element, or lists of the row's shape.

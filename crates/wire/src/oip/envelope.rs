@@ -74,7 +74,7 @@ impl<'a> Envelope<'a> {
                 self.once("outputs")?;
                 self.outputs = read_outputs(reader, self.signature)?;
             }
-            _ => reader.ignore()?,
+            _ => reader.ignore(key)?,
         }
         Ok(())
     }

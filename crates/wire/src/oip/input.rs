@@ -69,7 +69,7 @@ pub(super) fn read_input<'s>(
             })?,
             b"data" if reader.null() => {}
             b"data" => entry.meet_data(reader, (signature, limits))?,
-            _ => reader.ignore()?,
+            _ => reader.ignore(&key)?,
         }
     }
     entry.finish(signature, limits)

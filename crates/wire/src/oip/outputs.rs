@@ -133,7 +133,7 @@ fn read_output(reader: &mut Reader<'_>) -> Result<RequestedOutput, OipError> {
             b"parameters" => read_parameters(reader, |key, parameter| {
                 take_parameter(key, &parameter, &mut binary)
             })?,
-            _ => reader.ignore()?,
+            _ => reader.ignore(&key)?,
         }
     }
     let name = name.ok_or_else(|| OipError::invalid("an entry of \"outputs\" has no \"name\""))?;

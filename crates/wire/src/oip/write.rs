@@ -2,10 +2,10 @@
 
 use super::outputs::Outputs;
 use super::{binary, datatype};
-use crate::json::{push_compact, push_string};
+use crate::json::{JsonRules, Strictness, push_compact, push_string};
 use crate::quote::Name;
 use crate::tensor::TensorError;
-use crate::{Column, DType, Record, Tensor};
+use crate::{Column, DType, Record, Tensor, VariableData};
 
 /// Who answers, and to which request.
 #[derive(Debug, Clone, Copy)]
@@ -59,11 +59,13 @@ pub enum ResponseError {
     },
 }
 
-/// Writes the wanted outputs of a result. Data are flat lists in row-major order.
+/// Writes the wanted outputs of a result. Data are flat lists in row-major order; strict rules write
+/// `null` for floats that are not finite.
 pub fn write_infer(
     answer: &Answer<'_>,
     result: &Record,
     outputs: &Outputs,
+    rules: &JsonRules,
 ) -> Result<InferResponse, ResponseError> {
     let mut body = Vec::new();
     let mut raw = Vec::new();
@@ -75,7 +77,10 @@ pub fn write_infer(
         }
         any_binary |= binary;
         let tensor = read_output(result, index)?;
-        push_output(&tensor, binary.then_some(&mut raw), &mut body)?;
+        match binary {
+            true => push_raw_output(&tensor, &mut raw, &mut body)?,
+            false => push_output(&tensor, rules.strictness, &mut body)?,
+        }
     }
     body.extend_from_slice(b"]}");
     let header_length = any_binary.then_some(body.len());
@@ -129,12 +134,47 @@ fn read_output(result: &Record, index: usize) -> Result<Tensor, ResponseError> {
     })
 }
 
-/// Appends one entry of `outputs`; its elements go to `raw`, if that is given.
-fn push_output(
+/// Appends one entry of `outputs`, whose elements go to `raw`.
+fn push_raw_output(
     tensor: &Tensor,
-    raw: Option<&mut Vec<u8>>,
+    raw: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) -> Result<(), ResponseError> {
+    push_description(tensor, out);
+    let before = raw.len();
+    if !binary::push(tensor, raw) {
+        let name = tensor.name().to_owned();
+        return Err(ResponseError::TooLong { name });
+    }
+    let size_bytes = raw.len() - before;
+    let parameters = format!(r#","parameters":{{"binary_data_size":{size_bytes}}}}}"#);
+    out.extend_from_slice(parameters.as_bytes());
+    Ok(())
+}
+
+/// Appends one entry of `outputs` with its elements.
+fn push_output(
+    tensor: &Tensor,
+    strictness: Strictness,
+    out: &mut Vec<u8>,
+) -> Result<(), ResponseError> {
+    push_description(tensor, out);
+    out.extend_from_slice(br#","data":"#);
+    match tensor.elements() {
+        Some(elements) => push_texts(tensor, elements, out)?,
+        None => {
+            let count = tensor.rows() * tensor.elements_per_row();
+            let flat = tensor.clone().reshaped(vec![1, count]);
+            let flat = flat.expect("the same elements in one row");
+            push_compact(&flat, strictness, out);
+        }
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Appends the start of an entry of `outputs`: name, type and shape.
+fn push_description(tensor: &Tensor, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"name":"#);
     push_string(tensor.name().as_bytes(), out);
     let datatype = datatype(tensor.dtype());
@@ -144,34 +184,13 @@ fn push_output(
         out.extend_from_slice(format!("{comma}{size}").as_bytes());
     }
     out.push(b']');
-    match raw {
-        Some(raw) => {
-            let before = raw.len();
-            if !binary::push(tensor, raw) {
-                let name = tensor.name().to_owned();
-                return Err(ResponseError::TooLong { name });
-            }
-            let size_bytes = raw.len() - before;
-            let parameters = format!(r#","parameters":{{"binary_data_size":{size_bytes}}}}}"#);
-            out.extend_from_slice(parameters.as_bytes());
-        }
-        None => {
-            out.extend_from_slice(br#","data":"#);
-            push_data(tensor, out)?;
-            out.push(b'}');
-        }
-    }
-    Ok(())
 }
 
-fn push_data(tensor: &Tensor, out: &mut Vec<u8>) -> Result<(), ResponseError> {
-    let Some(elements) = tensor.elements() else {
-        let count = tensor.rows() * tensor.elements_per_row();
-        let flat = tensor.clone().reshaped(vec![1, count]);
-        let flat = flat.expect("the same elements in one row");
-        push_compact(&flat, 0, out);
-        return Ok(());
-    };
+fn push_texts(
+    tensor: &Tensor,
+    elements: &VariableData,
+    out: &mut Vec<u8>,
+) -> Result<(), ResponseError> {
     if tensor.dtype() == DType::Bytes && !elements.is_utf8() {
         return Err(ResponseError::NotText {
             name: tensor.name().to_owned(),

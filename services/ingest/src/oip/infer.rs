@@ -114,8 +114,13 @@ fn written(asked: &Asked, answer: &Answer, front: &Front) -> Result<HttpResponse
         version: answer.version,
         id: asked.id.as_deref(),
     };
-    let written =
-        oip::write_infer(&who, &answer.outputs, &asked.outputs).map_err(OipError::Response)?;
+    let written = oip::write_infer(
+        &who,
+        &answer.outputs,
+        &asked.outputs,
+        &front.limits.json.rules,
+    )
+    .map_err(OipError::Response)?;
     let size = u64::try_from(written.body.len()).unwrap_or(u64::MAX);
     front.metrics.answer_bytes.inc_by(size);
     let mut response = HttpResponse::Ok();

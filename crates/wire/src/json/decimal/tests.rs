@@ -80,9 +80,9 @@ fn floats_look_as_tensorflow_serving_writes_them() {
 #[test]
 fn other_protocols_get_the_fewest_digits() {
     let mut out = Vec::new();
-    push_f32(0.680_476_6, Floats::Shortest, &mut out);
-    push_f64(-1.0 / 3.0, Floats::Shortest, &mut out);
-    push_f32(9e6, Floats::Shortest, &mut out);
+    push_f32(0.680_476_6, Floats::Shortest(Strictness::Lenient), &mut out);
+    push_f64(-1.0 / 3.0, Floats::Shortest(Strictness::Lenient), &mut out);
+    push_f32(9e6, Floats::Shortest(Strictness::Lenient), &mut out);
     assert_eq!(out, b"0.6804766-0.33333333333333339000000.0");
 }
 

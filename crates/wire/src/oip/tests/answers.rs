@@ -6,6 +6,7 @@ use crate::{
 use arrow::buffer::Buffer;
 
 use super::*;
+use crate::json::{JsonRules, Strictness};
 
 const ANSWER: Answer<'static> = Answer {
     model: "m",
@@ -36,13 +37,17 @@ fn wanted(outputs: &str, binary_data_output: bool) -> Outputs {
     accept_json(&body, &single(DType::Float32, &[])).outputs
 }
 
+fn write(result: &Record, outputs: &Outputs) -> Result<InferResponse, ResponseError> {
+    write_infer(&ANSWER, result, outputs, &JsonRules::default())
+}
+
 #[test]
 fn json_is_flat_and_floats_are_shortest() {
     let result = record(&[
         floats("y", &[2, 2], &[0.1, 1.0, 3e-5, -0.0]),
         texts("id", DType::String, &[b"a\"", "ü".as_bytes()]),
     ]);
-    let written = write_infer(&ANSWER, &result, &Outputs::default()).unwrap();
+    let written = write(&result, &Outputs::default()).unwrap();
     assert_eq!(written.header_length, None);
     assert_eq!(
         String::from_utf8(written.body).unwrap(),
@@ -56,7 +61,7 @@ fn raw_outputs_follow_the_json_in_their_order() {
         floats("x", &[1], &[1.0]),
         texts("t", DType::Bytes, &[b"\xffa"]),
     ]);
-    let written = write_infer(&ANSWER, &result, &Outputs::all_binary()).unwrap();
+    let written = write(&result, &Outputs::all_binary()).unwrap();
     let length = written.header_length.unwrap();
     let (json, raw) = written.body.split_at(length);
     let json: serde_json::Value = serde_json::from_slice(json).unwrap();
@@ -70,7 +75,7 @@ fn raw_outputs_follow_the_json_in_their_order() {
 fn an_output_s_own_form_wins_over_the_request_s() {
     let result = record(&[floats("x", &[1], &[1.0]), floats("y", &[1], &[2.0])]);
     let both = r#"[{"name":"y","parameters":{"binary_data":false}},{"name":"x"}]"#;
-    let written = write_infer(&ANSWER, &result, &wanted(both, true)).unwrap();
+    let written = write(&result, &wanted(both, true)).unwrap();
     let (json, raw) = written.body.split_at(written.header_length.unwrap());
     let json: serde_json::Value = serde_json::from_slice(json).unwrap();
     assert_eq!(json["outputs"][0]["name"], "y");
@@ -78,16 +83,16 @@ fn an_output_s_own_form_wins_over_the_request_s() {
     assert_eq!(json["outputs"][1]["name"], "x");
     assert_eq!(raw, [0, 0, 128, 63]);
     let only = r#"[{"name":"y","parameters":{"binary_data":true}}]"#;
-    let written = write_infer(&ANSWER, &result, &wanted(only, false)).unwrap();
+    let written = write(&result, &wanted(only, false)).unwrap();
     assert_eq!(written.body.len() - written.header_length.unwrap(), 4);
-    let json_only = write_infer(&ANSWER, &result, &wanted("[]", false)).unwrap();
+    let json_only = write(&result, &wanted("[]", false)).unwrap();
     assert_eq!(json_only.header_length, None);
 }
 
 #[test]
 fn results_that_this_protocol_cannot_carry_are_said_so() {
     let bytes = record(&[texts("x", DType::Bytes, &[b"ok", b"\xff"])]);
-    let error = write_infer(&ANSWER, &bytes, &Outputs::default()).unwrap_err();
+    let error = write(&bytes, &Outputs::default()).unwrap_err();
     assert!(
         error
             .to_string()
@@ -104,13 +109,13 @@ fn results_that_this_protocol_cannot_carry_are_said_so() {
         parts: parts.to_vec(),
     };
     let ragged = Record::decode(encode(&[column]).unwrap(), &Limits::default()).unwrap();
-    let error = write_infer(&ANSWER, &ragged, &Outputs::default()).unwrap_err();
+    let error = write(&ragged, &Outputs::default()).unwrap_err();
     assert!(
         error.to_string().contains("rows of different shapes"),
         "{error}"
     );
     let result = record(&[floats("x", &[1], &[1.0])]);
-    let error = write_infer(&ANSWER, &result, &wanted(r#"[{"name":"y"}]"#, false)).unwrap_err();
+    let error = write(&result, &wanted(r#"[{"name":"y"}]"#, false)).unwrap_err();
     assert_eq!(error.to_string(), "result has no output y");
 }
 
@@ -125,7 +130,7 @@ fn an_answer_of_every_type_reads_back() {
             }
         };
         let result = record(&[tensor]);
-        let written = write_infer(&ANSWER, &result, &Outputs::all_binary()).unwrap();
+        let written = write(&result, &Outputs::all_binary()).unwrap();
         let (_, raw) = written.body.split_at(written.header_length.unwrap());
         let json = x_binary(datatype(dtype), "[2]", &raw.len().to_string());
         let mut model = single(dtype, &[]);
@@ -138,5 +143,23 @@ fn an_answer_of_every_type_reads_back() {
             "{dtype}"
         );
         assert_eq!(read.tensors[0].elements(), written.elements(), "{dtype}");
+    }
+}
+
+#[test]
+fn floats_that_are_not_finite_follow_the_rules() {
+    let values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+    let result = record(&[floats("y", &[3], &values)]);
+    for (strictness, data) in [
+        (Strictness::Lenient, "[NaN,Infinity,-Infinity]"),
+        (Strictness::Strict, "[null,null,null]"),
+    ] {
+        let rules = JsonRules {
+            strictness,
+            ..JsonRules::default()
+        };
+        let written = write_infer(&ANSWER, &result, &Outputs::default(), &rules).unwrap();
+        let body = String::from_utf8(written.body).unwrap();
+        assert!(body.contains(&format!("\"data\":{data}")), "{body}");
     }
 }

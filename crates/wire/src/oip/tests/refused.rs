@@ -260,6 +260,29 @@ fn outputs_that_do_not_exist_or_come_twice_are_refused() {
 }
 
 #[test]
+fn strict_rules_let_nothing_pass_that_nobody_asked_for() {
+    let mut limits = JsonLimits::default();
+    limits.rules.strictness = crate::json::Strictness::Strict;
+    for (body, fragment) in [
+        (x("FP32", "[1,4]", "[1,2,3,NaN]"), "strict JSON"),
+        (
+            x("FP32", "[1,4]", "[1,2,3,4]").replacen('{', "{\"other\":1,", 1),
+            "unknown key other",
+        ),
+    ] {
+        let body_of = InferBody {
+            bytes: body.as_bytes(),
+            header_length: None,
+        };
+        let error = parse_infer(body_of, &model(), &limits)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(fragment), "{body}: {error}");
+        assert!(parse(body.as_bytes(), None, &model()).is_ok(), "{body}");
+    }
+}
+
+#[test]
 fn rows_that_differ_between_inputs_are_refused() {
     let body = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]},
         {"name":"id","datatype":"BYTES","shape":[2],"data":["a","b"]}]}"#;
