@@ -5,7 +5,8 @@
 //! `cargo bench --bench alone [-- --rounds 5 --seconds 3 --callers 32]`
 #![allow(
     clippy::unwrap_used,
-    reason = "a measurement that cannot be taken ends with the reason"
+    clippy::print_stdout,
+    reason = "a measurement prints its figures, and ends if they cannot be taken"
 )]
 
 mod caller;

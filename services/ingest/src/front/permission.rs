@@ -16,7 +16,7 @@ impl Front {
         match self.access.permit(caller, right, model) {
             Err(AccessError::Forbidden { .. }) if self.access.conceals_models() => {
                 let unknown = self.catalog.unknown(model, unix_ms());
-                Err(unknown.as_told_to(caller).into())
+                Err(unknown.told_to(caller).into())
             }
             permitted => Ok(permitted?),
         }
@@ -34,7 +34,7 @@ impl Front {
     ) -> Result<Served, Error> {
         self.permit(caller, right, &target.model)?;
         let found = self.catalog.find(&target.model, &target.wanted, unix_ms());
-        found.map_err(|error| error.as_told_to(caller).into())
+        found.map_err(|error| error.told_to(caller).into())
     }
 
     /// The versions of a target's model, newest first, if the caller may read them.
@@ -50,7 +50,7 @@ impl Front {
         let found = self
             .catalog
             .versions(&target.model, &target.wanted, unix_ms());
-        found.map_err(|error| error.as_told_to(caller).into())
+        found.map_err(|error| error.told_to(caller).into())
     }
 
     /// Every version of every model that the caller may read, newest first.
@@ -72,7 +72,7 @@ impl Front {
         let found = self
             .catalog
             .list_of(&target.model, &target.wanted, unix_ms());
-        found.map_err(|error| error.as_told_to(caller).into())
+        found.map_err(|error| error.told_to(caller).into())
     }
 
     /// What a request means that names no model: the default one, or the only
@@ -97,7 +97,7 @@ impl Front {
 
 impl NotServed {
     /// The same without the names of models that the caller may not use.
-    pub(crate) fn as_told_to(mut self, caller: &Caller) -> Self {
+    pub(crate) fn told_to(mut self, caller: &Caller) -> Self {
         if let Self::UnknownModel { served, .. } | Self::Ambiguous { served } = &mut self {
             let may = |model: &str| {
                 [Right::Read, Right::Predict]
