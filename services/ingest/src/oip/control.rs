@@ -24,9 +24,8 @@ pub(super) async fn index(
 ) -> Result<HttpResponse, Error> {
     let caller = caller(request);
     let body = payload.to_bytes_limited(MAX_INDEX_BYTES).await;
-    let body = body.ok().and_then(Result::ok).unwrap_or_default();
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let ready_only = asked["ready"] == json!(true);
+    let body = body.ok().and_then(Result::ok).ok_or(OipError::Index)?;
+    let ready_only = wants_ready_only(&body)?;
     let mut entries = Vec::new();
     for listed in front.list(&caller)? {
         let (state, reason) = state_of(&listed.status);
@@ -39,6 +38,20 @@ pub(super) async fn index(
         }
     }
     Ok(HttpResponse::Ok().json(entries))
+}
+
+/// Reads nothing at all, or an object in which `ready` may stand.
+fn wants_ready_only(body: &[u8]) -> Result<bool, OipError> {
+    if body.is_empty() {
+        return Ok(false);
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(asked)) => match asked.get("ready") {
+            None => Ok(false),
+            Some(ready) => ready.as_bool().ok_or(OipError::Index),
+        },
+        _ => Err(OipError::Index),
+    }
 }
 
 fn state_of(version: &VersionStatus) -> (&'static str, &str) {

@@ -29,6 +29,8 @@ pub(crate) enum OipError {
     Body(#[from] BodyError),
     #[error(transparent)]
     Response(#[from] ResponseError),
+    #[error("body must be empty or an object such as {{\"ready\": true}} of at most 4096 bytes")]
+    Index,
     #[error("outputs cannot be selected: {0}")]
     Select(#[source] TensorError),
     #[error("{what} is not supported: {instead}")]
@@ -49,7 +51,7 @@ impl OipError {
             Self::UnknownModel { .. } | Self::UnknownVersion { .. } => {
                 Kind::new(Status::NotFound, "unknown_model")
             }
-            Self::HeaderLength => Kind::invalid("oip"),
+            Self::HeaderLength | Self::Index => Kind::invalid("oip"),
             Self::Body(error) => match error.kind() {
                 OipErrorKind::Invalid => Kind::invalid("oip"),
                 OipErrorKind::TooLarge => Kind::invalid("oip_too_large").over_http(413),

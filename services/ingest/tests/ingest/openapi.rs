@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::access::{Guarded, KEY};
-use super::client::{Answer, get, raw, request};
+use super::client::{Answer, get, post, raw, request};
 use super::scene::shared;
 
 /// A place where no result is.
@@ -157,4 +157,15 @@ fn the_page_takes_nothing_from_elsewhere() {
         }
     }
     get(scene.address, "/docs/../Cargo.toml").check_refusal(404, "no such path");
+}
+
+/// Found by Schemathesis: it was taken for an empty body.
+#[test]
+fn a_repository_index_is_not_asked_for_by_nonsense() {
+    let address = shared().address;
+    for body in ["\0", "[]", "true", "{\"ready\": 1}", "{", &" ".repeat(8192)] {
+        let answer = post(address, "/v2/repository/index", body);
+        answer.check_refusal(400, "body must be empty or an object");
+    }
+    assert_eq!(post(address, "/v2/repository/index", "{}").status, 200);
 }
