@@ -4,14 +4,20 @@
 
 use libfuzzer_sys::fuzz_target;
 use millrace_wire::json::{JsonLimits, JsonRules, parse_predict, write_predictions};
-use millrace_wire::{DType, Limits, Record, Signature, TensorSpec, encode_tensors};
+use millrace_wire::{DType, Limits, Record, Signature, TensorSpec};
 
-fuzz_target!(|body: &[u8]| {
+fuzz_target!(|data: &[u8]| {
+    let body = millrace_fuzz::body_of(data);
+    // A sparse row of few bytes may stand for many elements.
+    let limits = JsonLimits {
+        max_elements: 1 << 16,
+        ..JsonLimits::default()
+    };
     for signature in [of_inputs(&[IMAGE]), of_inputs(&[IMAGE, ID, KEEP])] {
-        let Ok(request) = parse_predict(body, &signature, &JsonLimits::default()) else {
+        let Ok(request) = parse_predict(body, &signature, &limits) else {
             continue;
         };
-        let payload = encode_tensors(&request.tensors).expect("inputs have equally many rows");
+        let payload = request.encode().expect("inputs have equally many rows");
         let record = Record::decode(payload, &Limits::default()).expect("what was encoded");
         signature.check(&record).expect("what was parsed fits the signature");
         let mut answer = Vec::new();
