@@ -110,6 +110,49 @@ def variable(name, dtype, shapes):
     return field, array, content(name, dtype, shapes, data)
 
 
+def sparse(name, dtype, rows, wide=False):
+    """Rows of (shape, indices); the index holds them as the dense rows that they stand for."""
+    number = pa.int64() if wide else pa.int32()
+    large = pa.large_list if wide else pa.list_
+    rank = len(rows[0][0])
+    counts = [len(indices) for _, indices in rows]
+    data = values(dtype, sum(counts))
+    types = {
+        "indices": large(pa.list_(number, rank)),
+        "values": large(leaf_field("item", dtype)),
+        "shape": pa.list_(number, rank),
+    }
+    ends = np.cumsum(counts)
+    children = [
+        pa.array([indices for _, indices in rows], types["indices"]),
+        pa.Array.from_buffers(
+            types["values"],
+            len(rows),
+            [None, offsets(counts, np.int64 if wide else np.int32)],
+            children=[leaf(dtype, data)],
+        ),
+        pa.array([shape for shape, _ in rows], types["shape"]),
+    ]
+    fields = [pa.field(part, kind) for part, kind in types.items()]
+    array = pa.StructArray.from_arrays(children, fields=fields)
+    dense = []
+    for (shape, indices), end, count in zip(rows, ends, counts, strict=True):
+        dense += dense_row(dtype, shape, indices, data[end - count : end])
+    if TYPES[dtype][1] is not None:
+        dense = np.array(dense, TYPES[dtype][1])
+    metadata = {EXTENSION_NAME: "millrace.sparse_coo", EXTENSION_METADATA: ""}
+    field = pa.field(name, array.type, metadata=metadata)
+    return field, array, content(name, dtype, [shape for shape, _ in rows], dense)
+
+
+def dense_row(dtype, shape, indices, elements):
+    """All elements of a sparse row, in row-major order."""
+    row = [{"STRING": "", "BYTES": b"", "BOOL": False}.get(dtype, 0)] * int(np.prod(shape))
+    for index, element in zip(indices, elements, strict=True):
+        row[int(np.ravel_multi_index(index, shape))] = element
+    return row
+
+
 def offsets(counts, number):
     return pa.py_buffer(np.concatenate([[0], np.cumsum(counts)]).astype(number))
 
@@ -162,6 +205,27 @@ def arrow_vectors():
     ]
     vectors["names-of-any-letters"] = [scalar("名前 \"x\"", "INT32", 2), scalar("b/c", "INT32", 2)]
     vectors |= nested_vectors()
+    vectors |= sparse_vectors()
+    return vectors
+
+
+def sparse_vectors():
+    # Indices in no order, a row without elements, a row without places for any.
+    rows = [
+        ([2, 3], [[1, 2], [0, 0], [0, 2]]),
+        ([2, 3], []),
+        ([0, 3], []),
+        ([3, 1], [[2, 0]]),
+    ]
+    vectors = {
+        f"sparse-{dtype.lower()}": [sparse("x", dtype, rows)]
+        for dtype in ["FP32", "FP64", "INT64", "BOOL", "BF16", "STRING", "BYTES"]
+    }
+    vectors["sparse-wide"] = [sparse("x", "FP32", rows, wide=True)]
+    vectors["sparse-beside-dense"] = [
+        scalar("id", "INT64", 2),
+        sparse("clicks", "FP32", [([1000], [[7], [999]]), ([1000], [[0]])]),
+    ]
     return vectors
 
 

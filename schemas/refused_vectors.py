@@ -4,7 +4,7 @@ import datetime
 
 import pyarrow as pa
 
-from arrow_vectors import EXTENSION_METADATA, EXTENSION_NAME, record_batch, scalar, stream
+from arrow_vectors import EXTENSION_METADATA, EXTENSION_NAME, record_batch, scalar, sparse, stream
 
 
 def refused_vectors():
@@ -76,4 +76,49 @@ def refused_vectors():
         "only-end": (b"\xff\xff\xff\xff\0\0\0\0", "malformed", "a schema was expected"),
         "json": (b'{"instances": [1.0, 2.0]}', "malformed", "0xffffffff"),
     }
-    return refused
+    return refused | refused_sparse_vectors()
+
+
+def refused_sparse_vectors():
+    """Sparse columns that are wrong, or that stand for too much."""
+
+    def one(shape, indices, values=None, kind=pa.int32()):
+        rank = len(shape)
+        children = {
+            "indices": pa.array([indices], pa.list_(pa.list_(kind, rank))),
+            "values": pa.array([values or [1.0] * len(indices)], pa.list_(pa.float32())),
+            "shape": pa.array([shape], pa.list_(kind, rank)),
+        }
+        return of(children)
+
+    def of(children):
+        array = pa.StructArray.from_arrays(list(children.values()), names=list(children))
+        metadata = {EXTENSION_NAME: "millrace.sparse_coo"}
+        schema = pa.schema([pa.field("x", array.type, metadata=metadata)])
+        return stream(schema, [pa.RecordBatch.from_arrays([array], schema=schema)])
+
+    good = sparse("x", "FP32", [([2], [[1]])])[1]
+    swapped = {name: good.field(name) for name in ["values", "indices", "shape"]}
+    other = {name: good.field(name) for name in ["indices", "values"]} | {"shape": pa.array([[1.5]])}
+    flat = {"indices": pa.array([[0]]), "values": good.field("values"), "shape": good.field("shape")}
+    most = 2**31 - 1
+    return {
+        "sparse-outside": (one([2, 3], [[0, 3]]), "malformed", "an index is outside the shape (row 0)"),
+        "sparse-negative-index": (one([2, 3], [[0, -1]]), "malformed", "an index is outside the shape"),
+        "sparse-negative-shape": (one([2, -3], []), "malformed", "its shape is negative"),
+        "sparse-twice": (
+            one([2, 3], [[1, 1], [0, 0], [1, 1]]),
+            "malformed",
+            "two elements have the same index (row 0)",
+        ),
+        "sparse-uneven": (one([2, 3], [[0, 0]], [1.0, 2.0]), "malformed", "differ in number (row 0)"),
+        "sparse-huge": (one([most, most], [[0, 0]]), "too_large", "more elements than the limit"),
+        "sparse-huger": (
+            one([2**62, 2**62], [[0, 0]], kind=pa.int64()),
+            "malformed",
+            "its shape is negative or too large",
+        ),
+        "sparse-other-order": (of(swapped), "malformed", "not a struct of indices, values and shape"),
+        "sparse-flat-indices": (of(flat), "malformed", "whose parts are not such lists"),
+        "sparse-shape-of-floats": (of(other), "malformed", "whose parts are not such lists"),
+    }

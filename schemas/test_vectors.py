@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import arrow_vectors
 import make_vectors
 from arrow_vectors import TYPES
 
@@ -73,6 +74,8 @@ def read_record(path):
 
 def describe(field, column):
     """A column as the index describes it."""
+    if (field.metadata or {}).get(b"ARROW:extension:name") == b"millrace.sparse_coo":
+        return describe_sparse(field, column)
     extension = getattr(column.type, "extension_name", None)
     bfloat16 = is_bfloat16(field)
     if extension == "arrow.fixed_shape_tensor":
@@ -86,6 +89,19 @@ def describe(field, column):
         shapes = [shape + zeros(column.type, len(shape)) for shape in shapes]
         items = flat(column)
     dtype = dtype_of(items.type, bfloat16)
+    return {"name": field.name, "dtype": dtype, "row_shapes": shapes, "data": data_of(dtype, items)}
+
+
+def describe_sparse(field, column):
+    """A sparse column as the index describes it: dense."""
+    shapes = column.field("shape").to_pylist()
+    items = column.field("values").flatten()
+    dtype = dtype_of(items.type, is_bfloat16(column.type.field("values")))
+    dense = []
+    rows = zip(shapes, column.field("indices").to_pylist(), column.field("values").to_pylist(), strict=True)
+    for shape, indices, elements in rows:
+        dense += arrow_vectors.dense_row(dtype, shape, indices, elements)
+    items = pa.array(dense, items.type)
     return {"name": field.name, "dtype": dtype, "row_shapes": shapes, "data": data_of(dtype, items)}
 
 

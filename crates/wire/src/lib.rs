@@ -15,13 +15,17 @@ pub mod protobuf;
 mod quote;
 mod record;
 mod signature;
+mod sparse;
 mod status;
 mod tensor;
 
 pub use dtype::{DType, UnknownDType};
-pub use encode::{ColumnParts, EncodeError, Encoder, TensorSlice, encode, encode_tensors};
+pub use encode::{
+    ColumnParts, EncodeError, Encoder, TensorSlice, encode, encode_inputs, encode_tensors,
+};
 pub use limits::Limits;
 pub use record::{Column, DecodeError, DecodeErrorKind, Decoder, Record, RowShape};
 pub use signature::{Description, Signature, SignatureError, TensorSpec};
+pub use sparse::{SparseError, SparseFault, SparsePlaces, SparseTensor};
 pub use status::{Status, UnknownStatus};
 pub use tensor::{Tensor, TensorBuilder, TensorError, VariableData};

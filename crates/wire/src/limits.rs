@@ -13,8 +13,10 @@ pub struct Limits {
     pub max_columns: usize,
     /// Dimensions of one tensor, the rows included; at most [`Limits::MAX_RANK`].
     pub max_rank: usize,
-    /// Elements of one column, over all rows.
+    /// Elements of one column, over all rows; of a sparse column, those that it stands for.
     pub max_elements: usize,
+    /// Bytes that the sparse columns of one record stand for.
+    pub max_dense_bytes: usize,
 }
 
 impl Limits {
@@ -31,6 +33,7 @@ impl Default for Limits {
             max_columns: 256,
             max_rank: 8,
             max_elements: 1 << 26,
+            max_dense_bytes: 256 << 20,
         }
     }
 }

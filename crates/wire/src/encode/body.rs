@@ -33,6 +33,8 @@ enum Content {
     ListOffsets(usize),
     /// Each row's dimensions.
     Shapes,
+    /// The index in each dimension of the elements of sparse rows.
+    Indices,
 }
 
 impl Plan {
@@ -52,6 +54,16 @@ impl Plan {
         match column.layout {
             Layout::Scalar => {}
             Layout::Fixed(_) => self.node(column.rows),
+            Layout::Sparse(places) => {
+                self.node(column.rows);
+                self.node(column.rows);
+                self.buffer(Content::RowOffsets.size_bytes(column));
+                self.node(column.elements);
+                self.node(places.indices.len());
+                self.buffer(Content::Indices.size_bytes(column));
+                self.node(column.rows);
+                self.buffer(Content::RowOffsets.size_bytes(column));
+            }
             Layout::Variable(_) => {
                 self.node(column.rows);
                 self.node(column.rows);
@@ -68,11 +80,14 @@ impl Plan {
         for content in leaf_contents(column.dtype) {
             self.buffer(content.size_bytes(column));
         }
-        if let Layout::Variable(dimensions) = column.layout {
-            self.node(column.rows);
-            self.node(column.rows * dimensions);
-            self.buffer(Content::Shapes.size_bytes(column));
-        }
+        let dimensions = match column.layout {
+            Layout::Variable(dimensions) => dimensions,
+            Layout::Sparse(places) => places.rank,
+            Layout::Scalar | Layout::Fixed(_) | Layout::Nested(_) => return,
+        };
+        self.node(column.rows);
+        self.node(column.rows * dimensions);
+        self.buffer(Content::Shapes.size_bytes(column));
     }
 
     fn node(&mut self, items: usize) {
@@ -125,6 +140,11 @@ impl Plan {
             match column.layout {
                 Layout::Scalar | Layout::Fixed(_) => {}
                 Layout::Variable(_) => Content::RowOffsets.write(column, out),
+                Layout::Sparse(_) => {
+                    for content in [Content::RowOffsets, Content::Indices, Content::RowOffsets] {
+                        content.write(column, out);
+                    }
+                }
                 Layout::Nested(dimensions) => {
                     for level in 0..dimensions {
                         Content::ListOffsets(level).write(column, out);
@@ -134,7 +154,7 @@ impl Plan {
             for content in leaf_contents(column.dtype) {
                 content.write(column, out);
             }
-            if let Layout::Variable(_) = column.layout {
+            if let Layout::Variable(_) | Layout::Sparse(_) = column.layout {
                 Content::Shapes.write(column, out);
             }
         }
@@ -162,7 +182,12 @@ impl Content {
             Self::RowOffsets => (column.rows + 1) * 4,
             Self::Shapes => match column.layout {
                 Layout::Variable(dimensions) => column.rows * dimensions * 4,
+                Layout::Sparse(places) => places.shapes.len() * 4,
                 Layout::Scalar | Layout::Fixed(_) | Layout::Nested(_) => 0,
+            },
+            Self::Indices => match column.layout {
+                Layout::Sparse(places) => places.indices.len() * 4,
+                _ => 0,
             },
             Self::ListOffsets(level) => (counted(column.lists(level)) + 1) * 4,
         }
@@ -178,6 +203,7 @@ impl Content {
             Self::RowOffsets => write_row_offsets(column, out),
             Self::ListOffsets(level) => write_list_offsets(column, level, out),
             Self::Shapes => write_shapes(column, out),
+            Self::Indices => write_indices(column, out),
         }
         out.resize(start + (out.len() - start).next_multiple_of(8), 0);
     }
@@ -239,6 +265,12 @@ fn write_text(column: &OutColumn<'_>, out: &mut Vec<u8>) {
 fn write_row_offsets(column: &OutColumn<'_>, out: &mut Vec<u8>) {
     let mut end = 0;
     push_i32(out, end);
+    if let Layout::Sparse(places) = column.layout {
+        for &end in &places.ends {
+            push_i32(out, end);
+        }
+        return;
+    }
     for part in column.parts {
         for _ in part.rows.clone() {
             end += part.tensor.elements_per_row();
@@ -258,7 +290,21 @@ fn write_list_offsets(column: &OutColumn<'_>, level: usize, out: &mut Vec<u8>) {
     }
 }
 
+fn write_indices(column: &OutColumn<'_>, out: &mut Vec<u8>) {
+    if let Layout::Sparse(places) = column.layout {
+        for index in &places.indices {
+            out.extend_from_slice(&index.to_le_bytes());
+        }
+    }
+}
+
 fn write_shapes(column: &OutColumn<'_>, out: &mut Vec<u8>) {
+    if let Layout::Sparse(places) = column.layout {
+        for size in &places.shapes {
+            out.extend_from_slice(&size.to_le_bytes());
+        }
+        return;
+    }
     for part in column.parts {
         for _ in part.rows.clone() {
             for &size in part.tensor.row_shape() {

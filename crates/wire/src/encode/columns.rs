@@ -2,6 +2,7 @@
 
 use super::{ColumnParts, EncodeError, TensorSlice};
 use crate::dtype::DType;
+use crate::sparse::{SparsePlaces, SparseTensor};
 use crate::tensor::checked_product;
 
 /// A column whose parts go together.
@@ -20,7 +21,7 @@ pub(super) struct OutColumn<'a> {
 }
 
 /// How rows are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Layout<'a> {
     /// One element per row, no list around it.
     Scalar,
@@ -31,6 +32,8 @@ pub(super) enum Layout<'a> {
     /// Every row has this many dimensions, each a nesting of lists. This is for text and bytes:
     /// pyarrow does not open a stream whose variable shape tensors are not of numbers.
     Nested(usize),
+    /// Only some elements of every row, with their indices and the row's dimensions.
+    Sparse(&'a SparsePlaces),
 }
 
 impl<'a> OutColumn<'a> {
@@ -55,6 +58,28 @@ impl<'a> OutColumn<'a> {
         for part in &column.parts {
             resolved.add(part, row_shape)?;
         }
+        resolved.check_size()?;
+        Ok(resolved)
+    }
+
+    /// A sparse column; `values` is the one part of all its elements.
+    pub(super) fn of_sparse(
+        tensor: &'a SparseTensor,
+        values: &'a [TensorSlice<'a>],
+    ) -> Result<Self, EncodeError> {
+        let mut resolved = Self {
+            name: tensor.name(),
+            dtype: tensor.dtype(),
+            layout: Layout::Sparse(tensor.places()),
+            parts: values,
+            rows: 0,
+            elements: 0,
+            text_bytes: 0,
+        };
+        for part in values {
+            resolved.add(part, &[])?;
+        }
+        resolved.rows = tensor.rows();
         resolved.check_size()?;
         Ok(resolved)
     }
@@ -113,6 +138,10 @@ impl<'a> OutColumn<'a> {
                 for part in self.parts {
                     at_most_int32(part.tensor.row_shape().iter().copied().max());
                 }
+            }
+            Layout::Sparse(places) => {
+                at_most_int32(Some(self.elements.max(places.indices.len())));
+                at_most_int32(Some(places.shapes.len()));
             }
             Layout::Nested(dimensions) => {
                 for level in 0..=dimensions {

@@ -10,6 +10,7 @@ use std::ops::Range;
 use flatbuffers::FlatBufferBuilder;
 
 use crate::quote::Name;
+use crate::sparse::SparseTensor;
 use crate::tensor::Tensor;
 use columns::OutColumn;
 use schema::SchemaMessage;
@@ -91,24 +92,45 @@ impl Encoder {
     /// fixed shape tensor, rows of differing shapes a variable shape tensor (nested lists for text
     /// and bytes, where an empty dimension hides those within), tensors of rank 1 a plain column.
     pub fn encode(&mut self, columns: &[ColumnParts<'_>]) -> Result<Vec<u8>, EncodeError> {
-        let mut resolved = Vec::with_capacity(columns.len());
+        self.encode_with_sparse(columns, &[])
+    }
+
+    /// The same with sparse columns after the others: structs of `indices`, `values` and `shape`.
+    pub fn encode_with_sparse(
+        &mut self,
+        columns: &[ColumnParts<'_>],
+        sparse: &[SparseTensor],
+    ) -> Result<Vec<u8>, EncodeError> {
+        let mut values = Vec::with_capacity(sparse.len());
+        for tensor in sparse {
+            let (tensor, rows) = (tensor.values(), 0..tensor.values().rows());
+            values.push([TensorSlice { tensor, rows }]);
+        }
+        let mut resolved = Vec::with_capacity(columns.len() + sparse.len());
         for column in columns {
             resolved.push(OutColumn::resolve(column)?);
         }
-        let rows = check_rows(&resolved)?;
+        for (tensor, values) in sparse.iter().zip(&values) {
+            resolved.push(OutColumn::of_sparse(tensor, values)?);
+        }
+        self.encode_resolved(&resolved)
+    }
+
+    fn encode_resolved(&mut self, resolved: &[OutColumn<'_>]) -> Result<Vec<u8>, EncodeError> {
+        let rows = check_rows(resolved)?;
         let schema = match self.last_schema.take() {
-            Some(schema) if schema.is_for(&resolved) => schema,
-            _ => SchemaMessage::build(&resolved),
+            Some(schema) if schema.is_for(resolved) => schema,
+            _ => SchemaMessage::build(resolved),
         };
         let schema = self.last_schema.insert(schema).bytes();
-        let plan = body::Plan::new(&resolved);
+        let plan = body::Plan::new(resolved);
         let batch = plan.metadata(&mut self.flatbuffer, rows);
 
         let size = schema.len() + 8 + batch.len().next_multiple_of(8) + plan.body_bytes() + 8;
         let mut out = Vec::with_capacity(size);
         out.extend_from_slice(schema);
         push_metadata(&mut out, batch);
-        plan.write(&resolved, &mut out);
+        plan.write(resolved, &mut out);
         out.extend_from_slice(&END_OF_STREAM);
         debug_assert_eq!(out.len(), size);
         Ok(out)
@@ -128,6 +150,11 @@ pub fn encode(columns: &[ColumnParts<'_>]) -> Result<Vec<u8>, EncodeError> {
 
 /// Encodes whole tensors under their own names.
 pub fn encode_tensors(tensors: &[Tensor]) -> Result<Vec<u8>, EncodeError> {
+    encode_inputs(tensors, &[])
+}
+
+/// Encodes whole tensors, dense and sparse ones, under their own names.
+pub fn encode_inputs(tensors: &[Tensor], sparse: &[SparseTensor]) -> Result<Vec<u8>, EncodeError> {
     let mut columns = Vec::with_capacity(tensors.len());
     for tensor in tensors {
         columns.push(ColumnParts {
@@ -138,7 +165,7 @@ pub fn encode_tensors(tensors: &[Tensor]) -> Result<Vec<u8>, EncodeError> {
             }],
         });
     }
-    encode(&columns)
+    Encoder::default().encode_with_sparse(&columns, sparse)
 }
 
 fn check_rows(columns: &[OutColumn<'_>]) -> Result<usize, EncodeError> {

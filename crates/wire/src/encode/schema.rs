@@ -13,7 +13,7 @@ use super::push_metadata;
 use crate::dtype::DType;
 use crate::record::{
     BFLOAT16_EXTENSION, EXTENSION_METADATA_KEY, EXTENSION_NAME_KEY, FIXED_SHAPE_EXTENSION,
-    VARIABLE_SHAPE_EXTENSION,
+    SPARSE_EXTENSION, VARIABLE_SHAPE_EXTENSION,
 };
 use crate::tensor::checked_product;
 
@@ -37,6 +37,7 @@ enum OwnedLayout {
     Fixed(Vec<usize>),
     Variable(usize),
     Nested(usize),
+    Sparse(usize),
 }
 
 impl SchemaMessage {
@@ -91,6 +92,7 @@ impl Described {
             (OwnedLayout::Fixed(known), Layout::Fixed(shape)) => known == shape,
             (OwnedLayout::Variable(known), Layout::Variable(dimensions))
             | (OwnedLayout::Nested(known), Layout::Nested(dimensions)) => *known == dimensions,
+            (OwnedLayout::Sparse(known), Layout::Sparse(places)) => *known == places.rank,
             _ => false,
         };
         same_layout && self.dtype == column.dtype && self.name == column.name
@@ -107,6 +109,7 @@ impl From<&OutColumn<'_>> for Described {
                 Layout::Fixed(shape) => OwnedLayout::Fixed(shape.to_vec()),
                 Layout::Variable(dimensions) => OwnedLayout::Variable(dimensions),
                 Layout::Nested(dimensions) => OwnedLayout::Nested(dimensions),
+                Layout::Sparse(places) => OwnedLayout::Sparse(places.rank),
             },
         }
     }
@@ -144,6 +147,7 @@ fn column_field(builder: &mut Builder, column: &OutColumn<'_>) -> FieldOffset {
             )
         }
         Layout::Variable(dimensions) => variable(builder, column, dimensions),
+        Layout::Sparse(places) => sparse(builder, column, places.rank),
         Layout::Nested(dimensions) => {
             let mut item = leaf(builder, "item", column.dtype);
             for level in (0..dimensions).rev() {
@@ -158,21 +162,44 @@ fn column_field(builder: &mut Builder, column: &OutColumn<'_>) -> FieldOffset {
 fn variable(builder: &mut Builder, column: &OutColumn<'_>, dimensions: usize) -> FieldOffset {
     let item = leaf(builder, "item", column.dtype);
     let data = list(builder, "data", item);
-    let size = leaf(builder, "item", DType::Int32);
-    let kind = list_of_fixed_size(builder, dimensions);
-    let shape = Parts {
-        name: "shape",
-        kind,
-        children: &[size],
+    let shape = integers(builder, "shape", dimensions);
+    let extension = (VARIABLE_SHAPE_EXTENSION, "{}");
+    structure(builder, column.name, (&[data, shape], extension))
+}
+
+fn sparse(builder: &mut Builder, column: &OutColumn<'_>, rank: usize) -> FieldOffset {
+    let index = integers(builder, "item", rank);
+    let indices = list(builder, "indices", index);
+    let item = leaf(builder, "item", column.dtype);
+    let values = list(builder, "values", item);
+    let shape = integers(builder, "shape", rank);
+    let extension = (SPARSE_EXTENSION, "");
+    structure(builder, column.name, (&[indices, values, shape], extension))
+}
+
+/// A list of so many int32.
+fn integers(builder: &mut Builder, name: &str, size: usize) -> FieldOffset {
+    let item = leaf(builder, "item", DType::Int32);
+    let parts = Parts {
+        name,
+        kind: list_of_fixed_size(builder, size),
+        children: &[item],
         metadata: None,
     };
-    let shape = field(builder, shape);
+    field(builder, parts)
+}
+
+fn structure(
+    builder: &mut Builder,
+    name: &str,
+    (children, (extension_name, metadata)): (&[FieldOffset], (&str, &str)),
+) -> FieldOffset {
     let kind = Struct_::create(builder, &Struct_Args {}).as_union_value();
-    let metadata = extension(builder, VARIABLE_SHAPE_EXTENSION, "{}");
+    let metadata = extension(builder, extension_name, metadata);
     let tensor = Parts {
-        name: column.name,
+        name,
         kind: (Type::Struct_, kind),
-        children: &[data, shape],
+        children,
         metadata: Some(metadata),
     };
     field(builder, tensor)

@@ -75,9 +75,11 @@ pub fn parse_examples(
         context_bytes_left: MAX_REPEATED_CONTEXT_BYTES,
     };
     reader.read_all(examples)?;
+    // A feature is never sparse.
+    let (tensors, _) = reader.inputs.finish(Format::Row)?;
     Ok(ExamplesRequest {
         signature_name: document.signature_name,
-        tensors: reader.inputs.finish(Format::Row)?,
+        tensors,
         ignored_keys: document.ignored_keys,
     })
 }

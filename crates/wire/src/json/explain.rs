@@ -7,7 +7,7 @@ use super::error::JsonError;
 use super::input::Input;
 use super::number::MAX_NUMBER_BYTES;
 use super::scanner::{Next, Scanner, SkipBudget};
-use super::stop::{Fault, INVALID_VALUE, Stop, syntax};
+use super::stop::{Fault, INVALID_VALUE, NotSparse, Stop, syntax};
 
 /// The value that was being read.
 pub(super) struct Place<'a> {
@@ -63,6 +63,7 @@ pub(super) fn value_error(stop: Stop, place: &Place<'_>) -> JsonError {
         Fault::Syntax(_) | Fault::TooDeep | Fault::TooManyKeys | Fault::NumberTooLong => {
             document_error(stop)
         }
+        Fault::Sparse(fault) => sparse_error(fault, &token, place),
         Fault::TooManyElements => JsonError::too_large(format!("too many elements{suffix}")),
         Fault::OutOfRange => type_error(&token, place),
         Fault::NotFinite => JsonError::invalid(format!(
@@ -93,10 +94,6 @@ fn mismatch(stop: Stop, token: &Scanner<'_>, place: &Place<'_>) -> JsonError {
     }
     let first = token.clone().peek();
     match (stop.fault, first) {
-        (_, Some(b'{')) if is_sparse(token) => JsonError::invalid(format!(
-            "sparse tensors ({{\"shape\", \"data\", \"indices\"}}) are not supported, send nested lists{}",
-            place.suffix()
-        )),
         (Fault::Base64Object, _) => JsonError::invalid(format!(
             "JSON Value: {} not formatted correctly for base64 data{}",
             echo(token),
@@ -244,15 +241,27 @@ fn product(shape: &[Option<usize>]) -> Option<usize> {
         .try_fold(1usize, |product, size| product.checked_mul((*size)?))
 }
 
-/// True for an object that begins like a sparse tensor.
-pub(super) fn is_sparse(token: &Scanner<'_>) -> bool {
-    let mut scanner = token.clone();
-    scanner.take(b'{') && scanner.key().is_ok_and(|key| is_sparse_key(&key))
-}
-
-/// True for the keys of a sparse tensor.
-fn is_sparse_key(key: &[u8]) -> bool {
-    matches!(key, b"shape" | b"data" | b"indices")
+/// What is wrong with an object that begins like a sparse tensor.
+fn sparse_error(fault: NotSparse, token: &Scanner<'_>, place: &Place<'_>) -> JsonError {
+    let suffix = place.suffix();
+    JsonError::invalid(match fault {
+        NotSparse::Members => format!(
+            "JSON Value: {} is no sparse tensor, which is {{\"shape\": [...], \"data\": [...], \"indices\": [[...], ...]}}, each once{suffix}",
+            echo(token)
+        ),
+        NotSparse::Shape => format!(
+            "Expecting shape {} but got: {} in a sparse tensor{suffix}",
+            Shape(place.input.dimensions()),
+            echo(token)
+        ),
+        NotSparse::Places(fault) => format!("sparse tensor is wrong: {fault}{suffix}"),
+        NotSparse::Mixed => {
+            format!("rows of an input must all be sparse tensors, or none of them{suffix}")
+        }
+        NotSparse::Elsewhere => format!(
+            "a sparse tensor can only be a row of 'instances' with one dimension or more{suffix}"
+        ),
+    })
 }
 
 /// The value at a scanner's place as a message may show it: at most 64 bytes, on one line.

@@ -29,6 +29,17 @@ impl FixedValues {
         }
     }
 
+    /// Elements so far.
+    pub(super) fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// The elements from `first` on.
+    pub(super) fn from<T: arrow::datatypes::ArrowNativeType>(&self, first: usize) -> &[T] {
+        let places = self.buffer.typed_data::<T>();
+        places.get(first..self.filled).unwrap_or_default()
+    }
+
     /// The elements, each of `size_bytes`, at a 64-byte boundary.
     pub(super) fn finish(mut self, size_bytes: usize) -> Buffer {
         self.buffer.truncate(self.filled * size_bytes);

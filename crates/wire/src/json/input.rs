@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{DType, Limits, Tensor, TensorError, TensorSpec};
+use crate::{DType, Limits, SparseTensor, Tensor, TensorError, TensorSpec};
 
 use super::element::Boolean;
 use super::fixed::FixedValues;
@@ -13,7 +13,8 @@ use super::nested::read_nested;
 use super::request::Format;
 use super::rounding::{Brain, Half};
 use super::scanner::Scanner;
-use super::stop::Stop;
+use super::sparse::{self, SparseRows, not_sparse};
+use super::stop::{NotSparse, Stop};
 use super::text::TextValues;
 
 /// The values of one input so far, and the shape that the next must have.
@@ -25,6 +26,25 @@ pub(super) struct Input<'s> {
     values: Values,
     /// Values read: rows in row format, at most one in column format.
     count: usize,
+    sparse: Sparseness,
+    limits: JsonLimits,
+}
+
+/// Whether rows may be sparse, and where the elements of those that are stand.
+#[derive(Debug)]
+enum Sparseness {
+    /// Not here.
+    Never,
+    /// The first row decides.
+    Open,
+    Dense,
+    Sparse(Box<SparseRows>),
+}
+
+/// What an input becomes.
+pub(super) enum Finished {
+    Dense(Tensor),
+    Sparse(SparseTensor),
 }
 
 #[derive(Debug)]
@@ -48,6 +68,8 @@ impl<'s> Input<'s> {
             dimensions: Vec::new(),
             values,
             count: 0,
+            sparse: Sparseness::Never,
+            limits: limits.clone(),
         })
     }
 
@@ -59,6 +81,9 @@ impl<'s> Input<'s> {
         };
         if let (Format::Column, Some(rows)) = (format, self.dimensions.first_mut()) {
             *rows = None;
+        }
+        if format == Format::Row && !self.dimensions.is_empty() {
+            self.sparse = Sparseness::Open;
         }
     }
 
@@ -82,6 +107,16 @@ impl<'s> Input<'s> {
 
     /// Reads one value; the first sets the shape for all.
     pub(super) fn read(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
+        if scanner.peek() == Some(b'{') && sparse::is_sparse(scanner) {
+            self.read_sparse(scanner)?;
+            self.count += 1;
+            return Ok(());
+        }
+        match self.sparse {
+            Sparseness::Open => self.sparse = Sparseness::Dense,
+            Sparseness::Sparse(_) => return Err(not_sparse(NotSparse::Mixed, scanner)),
+            Sparseness::Dense | Sparseness::Never => {}
+        }
         let dimensions = &mut self.dimensions;
         match &mut self.values {
             Values::Text(text) => read_nested(scanner, dimensions, text),
@@ -89,6 +124,34 @@ impl<'s> Input<'s> {
         }?;
         self.count += 1;
         Ok(())
+    }
+
+    fn read_sparse(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
+        let rows = match &mut self.sparse {
+            Sparseness::Never => return Err(not_sparse(NotSparse::Elsewhere, scanner)),
+            Sparseness::Dense => return Err(not_sparse(NotSparse::Mixed, scanner)),
+            Sparseness::Sparse(rows) => rows,
+            place @ Sparseness::Open => {
+                let rows = SparseRows::new(self.dimensions.len(), &self.limits);
+                *place = Sparseness::Sparse(Box::new(rows));
+                match place {
+                    Sparseness::Sparse(rows) => rows,
+                    _ => unreachable!("it was set to be sparse"),
+                }
+            }
+        };
+        let dtype = self.spec.dtype;
+        let values = &mut self.values;
+        rows.read(scanner, &self.dimensions, |scanner| match values {
+            Values::Text(text) => {
+                read_nested(scanner, &mut [None], text)?;
+                Ok(text.len())
+            }
+            Values::Fixed(fixed) => {
+                read_fixed(scanner, &mut [None], (fixed, dtype))?;
+                Ok(fixed.len())
+            }
+        })
     }
 
     /// Reads one row that is written as one value or as a flat list of `elements` values, which fit
@@ -131,23 +194,32 @@ impl<'s> Input<'s> {
     }
 
     /// The tensor of all values; `rows` are the instances in row format.
-    pub(super) fn finish(self, format: Format) -> Result<Tensor, TensorError> {
+    pub(super) fn finish(self, format: Format) -> Result<Finished, TensorError> {
+        let sparse = match self.sparse {
+            Sparseness::Sparse(rows) => Some(rows),
+            _ => None,
+        };
         let mut shape = Vec::with_capacity(self.spec.shape.len());
         if format == Format::Row {
             shape.push(self.count);
         }
-        for dimension in &self.dimensions {
-            shape.push(dimension.unwrap_or(0));
+        match &sparse {
+            Some(rows) => shape = vec![rows.elements()],
+            None => shape.extend(self.dimensions.iter().map(|size| size.unwrap_or(0))),
         }
         let name: Arc<str> = Arc::from(self.spec.name.as_str());
         let dtype = self.spec.dtype;
-        match self.values {
-            Values::Text(text) => Tensor::variable(name, dtype, shape, text.finish()),
+        let tensor = match self.values {
+            Values::Text(text) => Tensor::variable(name, dtype, shape, text.finish())?,
             Values::Fixed(fixed) => {
                 let size_bytes = dtype.element_size_bytes().unwrap_or(1);
-                Tensor::fixed(name, dtype, shape, fixed.finish(size_bytes))
+                Tensor::fixed(name, dtype, shape, fixed.finish(size_bytes))?
             }
-        }
+        };
+        Ok(match sparse {
+            Some(rows) => Finished::Sparse(rows.finish(tensor)),
+            None => Finished::Dense(tensor),
+        })
     }
 }
 

@@ -3,8 +3,7 @@
 use crate::quote::Name;
 
 use super::error::JsonError;
-use super::explain::{echo_bytes, is_sparse};
-use super::scanner::Scanner;
+use super::explain::echo_bytes;
 use super::sections::Inputs;
 
 impl Inputs<'_> {
@@ -19,18 +18,7 @@ impl Inputs<'_> {
 
     /// The sentence for a name that no input has.
     #[cold]
-    pub(super) fn unknown_key(
-        &self,
-        key: &[u8],
-        instance: Option<usize>,
-        object: &Scanner<'_>,
-    ) -> JsonError {
-        if let ([input], true) = (self.inputs.as_slice(), is_sparse(object)) {
-            let name = Name(&input.spec().name);
-            return JsonError::invalid(format!(
-                "sparse tensors ({{\"shape\", \"data\", \"indices\"}}) are not supported, send nested lists (input {name})"
-            ));
-        }
+    pub(super) fn unknown_key(&self, key: &[u8], instance: Option<usize>) -> JsonError {
         let key = echo_bytes(key);
         let names = self.names();
         JsonError::invalid(match instance {

@@ -29,6 +29,7 @@ mod results;
 mod rounding;
 mod scanner;
 mod sections;
+mod sparse;
 mod stop;
 mod string;
 mod text;

@@ -8,7 +8,7 @@ use super::document::check_encoding;
 use super::element::Element;
 use super::error::JsonError;
 use super::explain::{Place, document_error, echo, echo_bytes, value_error};
-use super::input::Input;
+use super::input::{Finished, Input};
 use super::integer::Integer;
 use super::limits::{JsonLimits, Strictness};
 use super::request::Format;
@@ -193,6 +193,9 @@ impl<'a> Reader<'a> {
             )
         })?;
         let tensor = input.finish(Format::Column);
-        tensor.map_err(|error| JsonError::invalid(error.to_string()))
+        match tensor.map_err(|error| JsonError::invalid(error.to_string()))? {
+            Finished::Dense(tensor) => Ok(tensor),
+            Finished::Sparse(_) => Err(JsonError::invalid("sparse tensors are not taken here")),
+        }
     }
 }

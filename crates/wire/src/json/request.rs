@@ -1,6 +1,6 @@
 //! Predict requests: the tensors of `instances` or `inputs`.
 
-use crate::{EncodeError, Signature, Tensor, encode_tensors};
+use crate::{EncodeError, Signature, SparseTensor, Tensor, encode_inputs};
 
 use super::document::{Document, Member};
 use super::error::JsonError;
@@ -24,9 +24,11 @@ pub struct PredictRequest {
     pub format: Format,
     /// `signature_name`, if the body has it. The caller compares it with the signature it gave.
     pub signature_name: Option<String>,
-    /// One tensor per input of the signature, in its order, all with the same number of rows, which
-    /// is at least 1. Data start at a 64-byte boundary.
+    /// One tensor per input of the signature, in its order, but for those in `sparse`; all have the
+    /// same number of rows, which is at least 1. Data start at a 64-byte boundary.
     pub tensors: Vec<Tensor>,
+    /// The inputs that were given as sparse tensors, in the signature's order.
+    pub sparse: Vec<SparseTensor>,
     /// How many keys of the outermost object were skipped because no protocol defines them.
     pub ignored_keys: usize,
 }
@@ -37,7 +39,7 @@ impl PredictRequest {
     /// # Errors
     /// A column that is beyond what Arrow's 32-bit offsets can address.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        encode_tensors(&self.tensors)
+        encode_inputs(&self.tensors, &self.sparse)
     }
 }
 
@@ -70,11 +72,12 @@ pub fn parse_predict(
     let Some(format) = sections.format else {
         return Err(JsonError::invalid("Missing 'inputs' or 'instances' key"));
     };
-    let tensors = sections.inputs.finish(format)?;
+    let (tensors, sparse) = sections.inputs.finish(format)?;
     Ok(PredictRequest {
         format,
         signature_name: document.signature_name,
         tensors,
+        sparse,
         ignored_keys: document.ignored_keys,
     })
 }

@@ -1,15 +1,16 @@
 //! The values of `instances` and `inputs`, handed to the inputs they belong to.
 
 use crate::quote::Name;
-use crate::{Signature, Tensor};
+use crate::{Signature, SparseTensor, Tensor};
 
 use super::error::JsonError;
 use super::explain::{Place, document_error, echo, value_error};
-use super::input::Input;
+use super::input::{Finished, Input};
 use super::keys::duplicate_key;
 use super::limits::JsonLimits;
 use super::request::Format;
 use super::scanner::{Next, Scanner};
+use super::sparse::is_sparse_key;
 use super::text::BASE64_KEY;
 
 /// All inputs of a signature, found by name.
@@ -102,7 +103,7 @@ impl<'s> Inputs<'s> {
         }
     }
 
-    /// What the next value is: `{"b64": …}` for the only input is a value.
+    /// What the next value is: `{"b64": …}` and a sparse tensor for the only input are values.
     fn entries_like(&self, scanner: &mut Scanner<'_>) -> Entries {
         if scanner.peek() != Some(b'{') {
             return Entries::Values;
@@ -115,11 +116,13 @@ impl<'s> Inputs<'s> {
         }
         let mut ahead = scanner.clone();
         ahead.take(b'{');
-        let is_base64 = ahead.key().is_ok_and(|key| key.as_ref() == BASE64_KEY);
-        if is_base64 {
-            Entries::Values
-        } else {
-            Entries::Objects
+        let is_value = ahead.key().is_ok_and(|key| {
+            let is_input = key.as_ref() == input.spec().name.as_bytes();
+            key.as_ref() == BASE64_KEY || (is_sparse_key(&key) && !is_input)
+        });
+        match is_value {
+            true => Entries::Values,
+            false => Entries::Objects,
         }
     }
 
@@ -145,7 +148,6 @@ impl<'s> Inputs<'s> {
         scanner: &mut Scanner<'_>,
         instance: Option<usize>,
     ) -> Result<(), JsonError> {
-        let object = scanner.clone();
         scanner.take(b'{');
         let mut seen = 0;
         let mut next = if scanner.take(b'}') {
@@ -156,7 +158,7 @@ impl<'s> Inputs<'s> {
         while next == Next::Another {
             let key = scanner.key().map_err(document_error)?;
             let Some(index) = self.find(&key, seen) else {
-                return Err(self.unknown_key(&key, instance, &object));
+                return Err(self.unknown_key(&key, instance));
             };
             if self.count(index) > instance.unwrap_or(0) {
                 return Err(duplicate_key(&key, instance));
@@ -260,13 +262,20 @@ impl<'s> Inputs<'s> {
         Ok(())
     }
 
-    /// All inputs as tensors, in the signature's order.
-    pub(super) fn finish(self, format: Format) -> Result<Vec<Tensor>, JsonError> {
+    /// All inputs as tensors, dense and sparse ones apart, in the signature's order.
+    pub(super) fn finish(
+        self,
+        format: Format,
+    ) -> Result<(Vec<Tensor>, Vec<SparseTensor>), JsonError> {
         let mut tensors = Vec::with_capacity(self.inputs.len());
+        let mut sparse = Vec::new();
         for input in self.inputs {
-            let tensor = input.finish(format);
-            tensors.push(tensor.map_err(|error| JsonError::invalid(error.to_string()))?);
+            let finished = input.finish(format);
+            match finished.map_err(|error| JsonError::invalid(error.to_string()))? {
+                Finished::Dense(tensor) => tensors.push(tensor),
+                Finished::Sparse(tensor) => sparse.push(tensor),
+            }
         }
-        Ok(tensors)
+        Ok((tensors, sparse))
     }
 }

@@ -1,5 +1,7 @@
 //! Why and where reading stops: small values, so that the loops over numbers stay in registers.
 
+use crate::SparseFault;
+
 /// Why a token cannot be taken. [`super::explain`] makes the sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -21,6 +23,8 @@ pub(super) enum Fault {
     NotFinite,
     /// An object that is not `{"b64": "…"}`, where one is allowed.
     Base64Object,
+    /// An object that is no sparse tensor, or not one that fits here.
+    Sparse(NotSparse),
     /// A `b64` text that is not base64.
     Base64Text,
     /// Bytes for a text input that are not UTF-8.
@@ -39,6 +43,21 @@ pub(super) enum Fault {
         /// What the list has; `None` is "more than expected".
         given: Option<usize>,
     },
+}
+
+/// Why an object is no sparse tensor of its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotSparse {
+    /// Not the members `shape`, `data` and `indices`, each once.
+    Members,
+    /// The shape is not one that the input takes.
+    Shape,
+    /// Elements and places do not go together.
+    Places(SparseFault),
+    /// Some rows of the input are sparse and some are not.
+    Mixed,
+    /// Not in a row of `instances`, or the rows have no dimensions.
+    Elsewhere,
 }
 
 /// A fault and the offset of the byte where the offending token begins.

@@ -36,6 +36,11 @@ impl TextValues {
         }
     }
 
+    /// Elements so far.
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
     pub(super) fn finish(self) -> VariableData {
         self.data
     }

@@ -11,7 +11,8 @@ use super::bytes::{Lists, Offsets, Width, read_i32};
 use super::error::Fault;
 use super::frame::BatchFrame;
 use super::rows::{self, RowShape};
-use super::schema::{Field, Leaf, Level, Schema, Shapes};
+use super::schema::{Field, Leaf, Level, Schema, Shapes, SparseLayout};
+use super::sparse;
 use crate::dtype::DType;
 use crate::limits::Limits;
 use crate::quote::{Name, Shape};
@@ -23,8 +24,19 @@ pub(super) struct ColumnData {
     /// The lists around the elements, outermost first; empty where the schema fixes the shape.
     pub(super) levels: Vec<Lists>,
     pub(super) leaf: LeafData,
-    /// Payload byte of the int32 dimensions, for shapes that are written.
+    /// Payload byte of the dimensions, for shapes that are written.
     pub(super) shapes_at: usize,
+    /// Where the elements of sparse rows stand.
+    pub(super) places: Option<PlacesData>,
+}
+
+/// Where the indices of a sparse column lie in the payload.
+#[derive(Debug)]
+pub(super) struct PlacesData {
+    /// One list per row, of one index per element.
+    pub(super) lists: Offsets,
+    /// Payload byte of the indices, as many per element as a row has dimensions.
+    pub(super) at: usize,
 }
 
 /// Where the elements lie in the payload.
@@ -61,6 +73,7 @@ pub(super) fn check(
         max_elements: limits.max_elements,
     };
     let mut columns = Vec::with_capacity(schema.fields.len());
+    let mut dense_bytes_left = limits.max_dense_bytes;
     for field in &schema.fields {
         let data = ColumnReader {
             field,
@@ -71,7 +84,15 @@ pub(super) fn check(
             field: Arc::clone(field),
             data,
         };
-        check_shapes(&column, payload, rows)?;
+        match &column.field.shapes {
+            Shapes::Sparse(_) => {
+                let dense_bytes = sparse::check(&column, payload, (rows, limits.max_elements))?;
+                dense_bytes_left = dense_bytes_left
+                    .checked_sub(dense_bytes)
+                    .ok_or_else(|| sparse::too_large(&column, limits.max_dense_bytes))?;
+            }
+            _ => check_shapes(&column, payload, rows)?,
+        }
         columns.push(column);
     }
     reader.nodes.expect_end()?;
@@ -153,9 +174,13 @@ struct ColumnReader<'r, 'a> {
 
 impl ColumnReader<'_, '_> {
     fn read(&mut self, rows: usize) -> Result<ColumnData, Fault> {
-        if let Shapes::Written(_) = self.field.shapes {
+        if let Shapes::Written(_) | Shapes::Sparse(_) = self.field.shapes {
             self.node(Count::Exactly(rows))?;
         }
+        let places = match self.field.shapes {
+            Shapes::Sparse(layout) => Some(self.places(rows, layout)?),
+            _ => None,
+        };
         let mut levels = Vec::new();
         let mut items = Count::Exactly(rows);
         for level in &self.field.levels {
@@ -177,22 +202,45 @@ impl ColumnReader<'_, '_> {
         let elements = self.node(items)?;
         let leaf = self.leaf(elements)?;
         let shapes_at = match self.field.shapes {
-            Shapes::Written(dimensions) => self.written_shapes(rows, dimensions)?,
+            Shapes::Written(dimensions) => self.written_shapes(rows, (dimensions, Width::Four))?,
+            Shapes::Sparse(layout) => {
+                self.written_shapes(rows, (layout.dimensions, layout.size))?
+            }
             Shapes::Fixed(_) | Shapes::Nested => 0,
         };
         Ok(ColumnData {
             levels,
             leaf,
             shapes_at,
+            places,
         })
     }
 
-    /// The shape child of a variable shape tensor: its list node, its int32 node, its values.
-    fn written_shapes(&mut self, rows: usize, dimensions: usize) -> Result<usize, Fault> {
+    /// The shape child of a variable shape or sparse tensor: its list node, its integer node, its
+    /// values.
+    fn written_shapes(
+        &mut self,
+        rows: usize,
+        (dimensions, width): (usize, Width),
+    ) -> Result<usize, Fault> {
         let lists = self.node(Count::Exactly(rows))?;
         let sizes = self.multiply(lists, dimensions)?;
         let sizes = self.node(Count::Exactly(sizes))?;
-        Ok(self.buffer(self.bytes_for(sizes, 4)?)?.start)
+        Ok(self.buffer(self.bytes_for(sizes, width.bytes())?)?.start)
+    }
+
+    /// The indices child of a sparse tensor: lists, lists of fixed size, integers.
+    fn places(&mut self, rows: usize, layout: SparseLayout) -> Result<PlacesData, Fault> {
+        let rows = self.node(Count::Exactly(rows))?;
+        let (lists, end) = self.offsets(rows, layout.lists)?;
+        let elements = self.node(Count::AtLeast(end))?;
+        let indices = self.multiply(elements, layout.dimensions)?;
+        let indices = self.node(Count::Exactly(indices))?;
+        let at = self.buffer(self.bytes_for(indices, layout.index.bytes())?)?;
+        Ok(PlacesData {
+            lists,
+            at: at.start,
+        })
     }
 
     fn leaf(&mut self, elements: usize) -> Result<LeafData, Fault> {
@@ -372,7 +420,7 @@ fn monotone_end<const N: usize>(offsets: &[[u8; N]], read: fn([u8; N]) -> i64) -
 fn check_shapes(column: &Column, payload: &[u8], rows: usize) -> Result<(), Fault> {
     let name = Name(&column.field.name);
     match column.field.shapes {
-        Shapes::Fixed(_) => Ok(()),
+        Shapes::Fixed(_) | Shapes::Sparse(_) => Ok(()),
         Shapes::Written(dimensions) => {
             for row in 0..rows {
                 let shape = written_shape(column, payload, row * dimensions, dimensions)

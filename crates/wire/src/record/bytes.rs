@@ -64,6 +64,15 @@ impl Lists {
     }
 }
 
+/// The signed integer of this width at `index` of an array that begins at payload byte `at`.
+pub(super) fn read_integer(payload: &[u8], width: Width, (at, index): (usize, usize)) -> i64 {
+    let start = at + index * width.bytes();
+    match width {
+        Width::Four => i32::from_le_bytes(read(payload, start)).into(),
+        Width::Eight => i64::from_le_bytes(read(payload, start)),
+    }
+}
+
 /// The int32 at `index` of an array that begins at payload byte `at`.
 pub(super) fn read_i32(payload: &[u8], at: usize, index: usize) -> i32 {
     i32::from_le_bytes(read(payload, at + index * 4))

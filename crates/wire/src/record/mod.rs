@@ -10,6 +10,7 @@ mod error;
 mod frame;
 mod rows;
 mod schema;
+mod sparse;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,13 +20,14 @@ pub use rows::RowShape;
 
 use crate::dtype::DType;
 use crate::limits::Limits;
+use crate::sparse::SparseTensor;
 use crate::tensor::{Tensor, TensorBuilder, TensorError, known};
 use body::ColumnData;
 use error::Fault;
 use frame::Frames;
 pub(crate) use schema::{
     BFLOAT16_EXTENSION, EXTENSION_METADATA_KEY, EXTENSION_NAME_KEY, FIXED_SHAPE_EXTENSION,
-    VARIABLE_SHAPE_EXTENSION,
+    SPARSE_EXTENSION, VARIABLE_SHAPE_EXTENSION,
 };
 use schema::{Field, Schema};
 
@@ -118,6 +120,15 @@ impl Record {
         self.columns.iter().position(|column| column.name() == name)
     }
 
+    /// Bytes that the rows take when sparse columns are dense: those of the payload where none is.
+    pub fn dense_bytes(&self) -> usize {
+        let mut bytes = self.payload.len();
+        for column in &self.columns {
+            bytes += sparse::dense_bytes(column, &self.payload, self.rows);
+        }
+        bytes
+    }
+
     /// The bytes as they were received.
     pub fn payload(&self) -> &[u8] {
         &self.payload
@@ -164,7 +175,7 @@ impl Record {
     }
 
     /// Appends rows of a column to a tensor of the same type and row shape: one copy of memory, but
-    /// for booleans, which are unpacked to a byte each.
+    /// for booleans, which are unpacked to a byte each, and sparse rows, which become dense.
     pub fn copy_rows(
         &self,
         column: usize,
@@ -178,6 +189,12 @@ impl Record {
             return Err(range_error(column, rows));
         }
         rows::copy(data, &self.payload, rows, into)
+    }
+
+    /// A sparse column as it is; `None` for all others, and where its shapes or indices are beyond
+    /// int32.
+    pub fn sparse_tensor(&self, column: usize) -> Option<SparseTensor> {
+        sparse::tensor(self.columns.get(column)?, &self.payload, self.rows)
     }
 
     /// A whole column as a tensor; fails if its rows differ in shape.

@@ -4,8 +4,9 @@ use std::ops::{Deref, Range};
 
 use super::Column;
 use super::body::LeafData;
-use super::bytes::{Lists, read_i32};
+use super::bytes::{Lists, read_i32, read_integer};
 use super::schema::Shapes;
+use super::sparse;
 use crate::limits::Limits;
 use crate::tensor::{Growing, TensorBuilder, TensorError, checked_product};
 
@@ -46,6 +47,12 @@ pub(super) fn shape(column: &Column, payload: &[u8], row: usize) -> RowShape {
         Shapes::Written(dimensions) => {
             for index in row * dimensions..(row + 1) * dimensions {
                 let size = read_i32(payload, column.data.shapes_at, index);
+                shape.push(usize::try_from(size).expect("sizes were checked when decoding"));
+            }
+        }
+        Shapes::Sparse(layout) => {
+            for index in row * layout.dimensions..(row + 1) * layout.dimensions {
+                let size = read_integer(payload, layout.size, (column.data.shapes_at, index));
                 shape.push(usize::try_from(size).expect("sizes were checked when decoding"));
             }
         }
@@ -119,11 +126,22 @@ pub(super) fn copy(
     }
     let first_shape = shape(column, payload, rows.start);
     let place = into.begin_rows(rows.len(), column.dtype(), &first_shape)?;
+    if let Shapes::Sparse(_) = column.field.shapes {
+        for row in rows {
+            sparse::copy_row(column, payload, (row, &first_shape), place);
+        }
+        return Ok(());
+    }
     copy_elements(column, payload, elements(column, payload, rows), place);
     Ok(())
 }
 
-fn copy_elements(column: &Column, payload: &[u8], elements: Range<usize>, place: &mut Growing) {
+pub(super) fn copy_elements(
+    column: &Column,
+    payload: &[u8],
+    elements: Range<usize>,
+    place: &mut Growing,
+) {
     match (&column.data.leaf, place) {
         (LeafData::Fixed { at, size_bytes }, Growing::Fixed(into)) => {
             let bytes = at + elements.start * size_bytes..at + elements.end * size_bytes;

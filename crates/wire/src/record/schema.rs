@@ -17,6 +17,8 @@ use crate::tensor::checked_product;
 pub(crate) const BFLOAT16_EXTENSION: &str = "millrace.bfloat16";
 pub(crate) const FIXED_SHAPE_EXTENSION: &str = "arrow.fixed_shape_tensor";
 pub(crate) const VARIABLE_SHAPE_EXTENSION: &str = "arrow.variable_shape_tensor";
+/// Marks a struct of `indices`, `values` and `shape`: rows of which only some elements are there.
+pub(crate) const SPARSE_EXTENSION: &str = "millrace.sparse_coo";
 pub(crate) const EXTENSION_NAME_KEY: &str = "ARROW:extension:name";
 pub(crate) const EXTENSION_METADATA_KEY: &str = "ARROW:extension:metadata";
 
@@ -66,6 +68,21 @@ pub(super) enum Shapes {
     Nested,
     /// In a column of their own with this many int32 per row, beside a list of the elements.
     Written(usize),
+    /// In a column of their own, beside a list of some elements and one of their indices.
+    Sparse(SparseLayout),
+}
+
+/// How a sparse column is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SparseLayout {
+    /// Dimensions of one row.
+    pub(super) dimensions: usize,
+    /// Of the offsets of the lists of indices.
+    pub(super) lists: Width,
+    /// Of each index.
+    pub(super) index: Width,
+    /// Of each size in a shape.
+    pub(super) size: Width,
 }
 
 impl Field {
@@ -75,6 +92,7 @@ impl Field {
             Shapes::Fixed(shape) => shape.len(),
             Shapes::Nested => self.levels.len(),
             Shapes::Written(dimensions) => *dimensions,
+            Shapes::Sparse(layout) => layout.dimensions,
         }
     }
 
@@ -82,7 +100,7 @@ impl Field {
     pub(super) fn fixed_row_shape(&self) -> Option<&[usize]> {
         match &self.shapes {
             Shapes::Fixed(shape) => Some(shape),
-            Shapes::Nested | Shapes::Written(_) => None,
+            Shapes::Nested | Shapes::Written(_) | Shapes::Sparse(_) => None,
         }
     }
 }
@@ -125,6 +143,7 @@ fn parse_column(index: usize, column: ipc::Field<'_>, limits: &Limits) -> Result
     let field = match extension_name(column) {
         Some(FIXED_SHAPE_EXTENSION) => parser.fixed_shape_tensor(column)?,
         Some(VARIABLE_SHAPE_EXTENSION) => parser.variable_shape_tensor(column)?,
+        Some(SPARSE_EXTENSION) => parser.sparse_tensor(column)?,
         _ => parser.nested_lists(column)?,
     };
     if field.rank() > limits.max_rank.min(Limits::MAX_RANK) {
@@ -205,6 +224,46 @@ impl ColumnParser<'_> {
         let metadata = self.tensor_metadata(column)?;
         self.check_permutation(metadata.permutation, dimensions)?;
         self.field(levels, leaf, Shapes::Written(dimensions))
+    }
+
+    /// Our own extension: a struct of `indices` (lists of lists of fixed size), `values` (lists) and
+    /// `shape` (lists of fixed size); indices and sizes are int32 or int64.
+    fn sparse_tensor(&self, column: ipc::Field<'_>) -> Result<Field, Fault> {
+        let children = column.children().unwrap_or_default();
+        let names = children.iter().map(|child| child.name());
+        if column.type_type() != Type::Struct_
+            || !names.eq([Some("indices"), Some("values"), Some("shape")])
+        {
+            return Err(
+                self.malformed("is a sparse tensor but not a struct of indices, values and shape")
+            );
+        }
+        let (index_levels, index) = self.levels(children.get(0))?;
+        let (levels, leaf) = self.levels(children.get(1))?;
+        let (size_levels, size) = self.levels(children.get(2))?;
+        let (
+            [Level::List(lists), Level::Fixed(dimensions)],
+            [Level::List(_)],
+            [Level::Fixed(sizes)],
+        ) = (&index_levels[..], &levels[..], &size_levels[..])
+        else {
+            return Err(self.malformed("is a sparse tensor whose parts are not such lists"));
+        };
+        let (Some(index), Some(size)) = (signed_width(index.1), signed_width(size.1)) else {
+            return Err(
+                self.malformed("is a sparse tensor whose indices and shape are not integers")
+            );
+        };
+        if sizes != dimensions || *dimensions == 0 {
+            return Err(self.malformed("is a sparse tensor whose indices and shape differ in rank"));
+        }
+        let layout = SparseLayout {
+            dimensions: *dimensions,
+            lists: *lists,
+            index,
+            size,
+        };
+        self.field(levels, leaf, Shapes::Sparse(layout))
     }
 
     fn field(
@@ -337,6 +396,15 @@ impl ColumnParser<'_> {
 struct TensorMetadata {
     shape: Option<Vec<usize>>,
     permutation: Option<Vec<usize>>,
+}
+
+/// Of the two types that indices may have.
+fn signed_width(dtype: DType) -> Option<Width> {
+    match dtype {
+        DType::Int32 => Some(Width::Four),
+        DType::Int64 => Some(Width::Eight),
+        _ => None,
+    }
 }
 
 fn number(field: ipc::Field<'_>) -> Option<DType> {

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use millrace_wire::{ColumnParts, DType, Record, Tensor, TensorBuilder, TensorSlice};
+use millrace_wire::{
+    ColumnParts, DType, Encoder, Record, SparseTensor, Tensor, TensorBuilder, TensorSlice,
+};
 use serde_json::Value;
 
 /// A record and what the index says about it.
@@ -104,8 +106,14 @@ pub(crate) fn encode_again(record: &Record) -> Vec<u8> {
     let columns: Vec<Vec<Tensor>> = (0..record.columns().len())
         .map(|column| tensors(record, column))
         .collect();
+    let sparse: Vec<SparseTensor> = (0..columns.len())
+        .filter_map(|column| record.sparse_tensor(column))
+        .collect();
     let mut parts = Vec::new();
     for (index, tensors) in columns.iter().enumerate() {
+        if record.sparse_tensor(index).is_some() {
+            continue;
+        }
         parts.push(ColumnParts {
             name: record.columns()[index].name(),
             parts: tensors
@@ -117,7 +125,8 @@ pub(crate) fn encode_again(record: &Record) -> Vec<u8> {
                 .collect(),
         });
     }
-    millrace_wire::encode(&parts).expect("what was decoded can be encoded")
+    let encoded = Encoder::default().encode_with_sparse(&parts, &sparse);
+    encoded.expect("what was decoded can be encoded")
 }
 
 /// The elements as the index writes them.

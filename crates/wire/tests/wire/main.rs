@@ -11,4 +11,5 @@ mod mutation;
 mod protobuf;
 mod rows;
 mod signature;
+mod sparse;
 mod vectors;

@@ -120,7 +120,7 @@ pub(crate) fn encode<'a>(
 #[cfg(test)]
 mod tests {
     use arrow::buffer::Buffer;
-    use millrace_wire::{DType, Limits, encode_tensors};
+    use millrace_wire::{DType, Limits, SparsePlaces, SparseTensor, encode_inputs, encode_tensors};
 
     use super::*;
 
@@ -162,6 +162,27 @@ mod tests {
         assert_eq!(inputs[0].shape(), [6, 2]);
         assert_eq!(firsts(&inputs[0]), [1.0, 2.0, 10.0, 11.0, 12.0, 13.0]);
         assert_eq!(inputs[1].name(), "other");
+    }
+
+    #[test]
+    fn sparse_rows_join_a_batch_of_dense_ones_as_what_they_stand_for() {
+        let places = SparsePlaces {
+            rank: 1,
+            shapes: vec![2, 2],
+            ends: vec![1, 1],
+            indices: vec![1],
+        };
+        let value = Buffer::from_vec(vec![7.5f32]);
+        let values = Tensor::fixed("x", DType::Float32, vec![1], value).unwrap();
+        let sparse = SparseTensor::new(places, values).unwrap();
+        let encoded = encode_inputs(&[], &[sparse]).unwrap();
+        let sparse = Record::decode(encoded, &Limits::default()).unwrap();
+        let dense = record(3..4);
+        let parts = [(&dense, 0..1), (&sparse, 0..2)];
+        let inputs = assemble(&[spec("x")], parts.into_iter()).unwrap();
+        assert_eq!(inputs[0].shape(), [3, 2]);
+        let expected = [3.0, 0.5, 0.0, 7.5, 0.0, 0.0];
+        assert_eq!(inputs[0].typed::<f32>().unwrap(), expected);
     }
 
     #[test]

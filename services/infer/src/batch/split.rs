@@ -21,7 +21,7 @@ pub(crate) struct Splitter {
 pub(crate) struct Split {
     pub(crate) shape: RowShape,
     pub(crate) rows: Range<usize>,
-    /// Their share of the record's payload.
+    /// Their share of the record's bytes, sparse rows counted as the dense ones that they become.
     pub(crate) bytes: usize,
 }
 
@@ -40,7 +40,7 @@ impl Splitter {
 
     /// The pieces of a record that fits the signature, in row order.
     pub(crate) fn split(&self, record: &Record) -> Vec<Split> {
-        let row_bytes = (record.payload().len() / record.rows().max(1)).max(1);
+        let row_bytes = (record.dense_bytes() / record.rows().max(1)).max(1);
         let most = self
             .limits
             .max_rows

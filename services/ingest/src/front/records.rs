@@ -5,7 +5,8 @@
 use std::cell::RefCell;
 
 use millrace_wire::{
-    ColumnParts, DecodeError, Decoder, EncodeError, Encoder, Limits, Record, Tensor, TensorSlice,
+    ColumnParts, DecodeError, Decoder, EncodeError, Encoder, Limits, Record, SparseTensor, Tensor,
+    TensorSlice,
 };
 
 thread_local! {
@@ -18,8 +19,19 @@ thread_local! {
 /// # Errors
 /// As [`Encoder::encode`].
 pub(crate) fn encode(tensors: &[Tensor]) -> Result<Vec<u8>, EncodeError> {
+    encode_inputs(tensors, &[])
+}
+
+/// The same, with sparse tensors beside the others.
+///
+/// # Errors
+/// As [`Encoder::encode_with_sparse`].
+pub(crate) fn encode_inputs(
+    tensors: &[Tensor],
+    sparse: &[SparseTensor],
+) -> Result<Vec<u8>, EncodeError> {
     let columns: Vec<_> = tensors.iter().map(whole).collect();
-    ENCODER.with_borrow_mut(|encoder| encoder.encode(&columns))
+    ENCODER.with_borrow_mut(|encoder| encoder.encode_with_sparse(&columns, sparse))
 }
 
 fn whole(tensor: &Tensor) -> ColumnParts<'_> {

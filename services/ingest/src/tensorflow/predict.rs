@@ -50,7 +50,8 @@ pub(crate) async fn predict(
     let understand = exchange.parse(size_bytes, move |served| {
         let request = json::parse_predict(&body, &served.signature, &limits)?;
         check_signature_name(request.signature_name.as_deref())?;
-        let payload = records::encode(&request.tensors).map_err(Error::Encode)?;
+        let payload = records::encode_inputs(&request.tensors, &request.sparse);
+        let payload = payload.map_err(Error::Encode)?;
         Ok(Understood {
             format: request.format,
             payload,

@@ -9,6 +9,7 @@ mod examples;
 mod hostile;
 mod sentences;
 mod slides;
+mod sparse;
 mod strict;
 
 use crate::{DType, Signature, TensorSpec};

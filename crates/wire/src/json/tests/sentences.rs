@@ -44,23 +44,6 @@ fn line_breaks_of_the_body_do_not_reach_the_sentence() {
 }
 
 #[test]
-fn sparse_tensors_are_refused_with_a_hint() {
-    let sparse = r#"{"shape":[100,10],"data":[0.2,0.5],"indices":[[1,1],[2,2]]}"#;
-    for body in [
-        format!("{{\"instances\":[{sparse}]}}"),
-        format!("{{\"instances\":[{{\"x\":{sparse}}}]}}"),
-        format!("{{\"inputs\":{{\"x\":{sparse}}}}}"),
-        format!("{{\"inputs\":{sparse}}}"),
-    ] {
-        for dtype in [DType::Float32, DType::String] {
-            for row_shape in [&[][..], &[100, 10]] {
-                check_refused(&body, &single(dtype, row_shape), "sparse tensors");
-            }
-        }
-    }
-}
-
-#[test]
 fn many_and_long_input_names_still_make_a_short_sentence() {
     let names: Vec<String> = (0..100)
         .map(|index| format!("{}{index}", "n".repeat(100)))
