@@ -1,24 +1,15 @@
 //! After each fault the table holds exactly the right rows.
 
-use std::env;
 use std::time::Duration;
 
 use super::proxy::Proxy;
 use super::server::{Kind, Server};
-use crate::rig::{Rig, wait_until};
+use crate::rig::{Rig, kills, wait_until};
 
 const QUICK: &str = r#"{ rows = 100, age = "20ms" }"#;
 
 /// A lasting name lets the next process have the partitions at once.
 const LASTING: &str = "instance = \"0\"";
-
-/// `TEST_FULL=1` asks for the long form of the tests that repeat.
-fn rounds() -> i32 {
-    match env::var_os("TEST_FULL") {
-        Some(_) => 20,
-        None => 5,
-    }
-}
 
 #[test]
 fn sink_killed_while_it_writes_to_postgres_loses_and_doubles_nothing() {
@@ -33,7 +24,7 @@ fn sink_killed_while_it_writes_to_mariadb_loses_and_doubles_nothing() {
 fn killed_sink(kind: Kind) {
     let (mut rig, server) = (Rig::new(), Server::start(kind));
     let pipeline = server.pipeline(&server.url, QUICK);
-    for _ in 0..rounds() {
+    for _ in 0..kills() {
         let sink = rig.start_with(LASTING, &pipeline);
         let before = server.rows().len();
         rig.send(600);
