@@ -14,11 +14,13 @@ use tokio::time::timeout;
 
 use crate::access::tls::Tls;
 use crate::access::{Access, Watch, Watcher};
-use crate::front::Front;
 use crate::front::follow::Following;
 use crate::front::metrics::Metrics;
+use crate::front::{Front, Made};
 use crate::grpc;
 use crate::http::Server;
+use crate::later::Later;
+use crate::later::archive::ArchiveThreads;
 use crate::settings::Settings;
 
 /// How long the servers and the producer may take to end once every request
@@ -36,6 +38,7 @@ pub struct App {
     registry: Registry,
     producer: Producer,
     following: Following,
+    archive: ArchiveThreads,
     /// Closed while the process starts and from when it begins to stop.
     running: Gate,
     /// Follows the files of `tls` and `access` for as long as the app lives.
@@ -62,7 +65,15 @@ impl App {
         let metrics = Metrics::register(&mut registry);
         let producer = Producer::start(&producer_settings(&settings), &kafka_metrics)
             .context("cannot start the producer")?;
-        let front = Front::new(&settings, access, metrics, producer.clone());
+        let (later, archive) = Later::start(&settings, producer.clone(), &kafka_metrics)
+            .context("cannot start looking for results")?;
+        let made = Made {
+            access,
+            metrics,
+            producer: producer.clone(),
+            later,
+        };
+        let front = Front::new(&settings, made);
         let health = Health::new();
         let running = health.gate("running");
         let following = Following::start(&settings, &front, &health, kafka_metrics)
@@ -82,6 +93,7 @@ impl App {
             registry,
             producer,
             following,
+            archive,
             running,
             _watch: watch,
             drain_deadline,
@@ -125,6 +137,8 @@ impl App {
             }
         };
         self.running.close("stopping");
+        // Who waits for a result is better served by another replica.
+        self.front.later.archive.close();
         // The call itself sends the command; its future only waits, as we do below.
         drop(handle.stop(true));
         grpc.stop();
@@ -136,16 +150,21 @@ impl App {
             // Every wait has ended; what is left is to write the refusals.
             let _ = timeout(GOODBYE, &mut both).await;
         }
-        let stopped = stop(self.following, self.producer).await;
+        let stopped = stop(self.following, self.archive, self.producer).await;
         tracing::info!("stopped");
         outcome.and(stopped)
     }
 }
 
 /// Stops the Kafka clients, the one that reads first.
-async fn stop(following: Following, producer: Producer) -> anyhow::Result<()> {
+async fn stop(
+    following: Following,
+    archive: ArchiveThreads,
+    producer: Producer,
+) -> anyhow::Result<()> {
     let stop = move || {
         following.stop();
+        archive.stop();
         producer.stop(GOODBYE)
     };
     web::block(stop)

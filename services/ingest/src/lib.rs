@@ -15,6 +15,7 @@ mod cluster_serving;
 mod front;
 mod grpc;
 mod http;
+mod later;
 mod loopback;
 mod oip;
 mod openapi;
@@ -24,5 +25,6 @@ mod tensorflow;
 pub use app::App;
 pub use settings::{
     AccessSettings, ControlSettings, CorsSettings, GrpcSettings, HttpSettings, JsonSettings,
-    JwtSettings, LimitSettings, RepliesSettings, Settings, TlsSettings, TopicSettings,
+    JwtSettings, LimitSettings, RateSettings, RepliesSettings, ResultSettings, Settings,
+    TlsSettings, TopicSettings,
 };

@@ -6,6 +6,7 @@ mod digit_records;
 mod http_round_trip;
 mod import_rules;
 mod infer_stopped;
+mod ingest_killed;
 mod not_ready;
 mod order;
 mod python_arrow;

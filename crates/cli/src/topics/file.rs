@@ -106,17 +106,22 @@ mod tests {
     }
 
     #[test]
-    fn line_without_models_has_the_three_common_topics() {
+    fn line_without_models_has_the_common_topics() {
         assert_eq!(
             names(&[]),
-            ["mill.replies", "mill.models", "mill.dead-letters"]
+            [
+                "mill.replies",
+                "mill.models",
+                "mill.idempotency",
+                "mill.dead-letters"
+            ]
         );
     }
 
     #[test]
     fn each_model_adds_requests_and_results() {
         let names = names(&["digits", "everything"]);
-        assert_eq!(names.len(), 7);
+        assert_eq!(names.len(), 8);
         assert!(names.contains(&"mill.requests.everything".to_owned()));
         assert!(names.contains(&"mill.results.digits".to_owned()));
     }

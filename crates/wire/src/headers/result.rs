@@ -59,7 +59,7 @@ impl ResultHeaders {
             bad_value(STATUS, expected, Some(status.as_bytes()))
         })?;
         let source = required(SOURCE, values.utf8(SOURCE)?)?;
-        let source = parse_source(source).ok_or_else(|| {
+        let source = Source::parse(source).ok_or_else(|| {
             let expected = "topic/partition/offset";
             bad_value(SOURCE, expected, Some(source.as_bytes()))
         })?;
@@ -98,16 +98,19 @@ fn error_sentence(text: &str) -> String {
     start.replace(char::is_control, " ")
 }
 
-fn parse_source(text: &str) -> Option<Source> {
-    let (topic, rest) = text.split_once('/')?;
-    let (partition, offset) = rest.split_once('/')?;
-    let source = Source {
-        topic: topic.to_owned(),
-        partition: partition.parse().ok()?,
-        offset: offset.parse().ok()?,
-    };
-    let is_valid = is_topic(topic) && source.partition >= 0 && source.offset >= 0;
-    is_valid.then_some(source)
+impl Source {
+    /// Reads `topic/partition/offset`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (topic, rest) = text.split_once('/')?;
+        let (partition, offset) = rest.split_once('/')?;
+        let source = Self {
+            topic: topic.to_owned(),
+            partition: partition.parse().ok()?,
+            offset: offset.parse().ok()?,
+        };
+        let is_valid = is_topic(topic) && source.partition >= 0 && source.offset >= 0;
+        is_valid.then_some(source)
+    }
 }
 
 impl fmt::Display for Source {

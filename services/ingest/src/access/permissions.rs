@@ -3,6 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// Callers without credentials; no credentials have these names.
+const ANONYMOUS: &str = "anonymous";
+const NOBODY: &str = "nobody";
+
 /// What can be done with a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Right {
@@ -98,12 +102,17 @@ impl Caller {
             models: vec![everything.clone()],
         };
         let rights = [Right::Predict, Right::Read, Right::Control];
-        Self::known("anonymous", rights.map(grant).into())
+        Self::known(ANONYMOUS, rights.map(grant).into())
     }
 
     /// A caller who was not asked, at what is open to all.
     pub(crate) fn nobody() -> Self {
-        Self::known("nobody", Vec::new())
+        Self::known(NOBODY, Vec::new())
+    }
+
+    /// The name, of a caller who has proven it.
+    pub(crate) fn known_name(&self) -> Option<&str> {
+        Some(&*self.name).filter(|name| !matches!(*name, ANONYMOUS | NOBODY))
     }
 
     /// For limits and logs: the name of the key or the subject of the token, never a secret.

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use millrace_wire::Record;
 pub(crate) use millrace_wire::headers::ARROW_STREAM;
 
-use crate::front::{Answer, Error, Exchange, Front};
+use crate::front::{Error, Exchange, Front};
 use crate::http::body::{self, MediaTypes};
 
 pub(crate) use accept::Form;
@@ -24,15 +24,15 @@ pub(crate) fn is_sent(request: &HttpRequest) -> bool {
     accept::is_arrow(request)
 }
 
-/// Reads a body, holds it against the signature and asks infer with the very bytes of it.
+/// Reads a body and holds it against the signature; infer gets the very bytes of it.
 ///
 /// # Errors
-/// [`ArrowError`], and everything that reading and asking may answer.
-pub(crate) async fn ask(
+/// [`ArrowError`], and everything that reading may answer.
+pub(crate) async fn read(
     request: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
-) -> Result<Answer, Error> {
+) -> Result<Vec<u8>, Error> {
     let body = body::read(request, payload, &BODY, exchange).await?;
     let limits = exchange.front().limits.reply.clone();
     let checked = exchange.parse(body.len(), move |served| {
@@ -41,8 +41,7 @@ pub(crate) async fn ask(
         fits.map_err(ArrowError::Signature)?;
         Ok(record.into_payload())
     });
-    let payload = checked.await?;
-    exchange.ask(payload).await
+    checked.await
 }
 
 /// A record's own bytes as the answer.

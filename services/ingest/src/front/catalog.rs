@@ -62,6 +62,7 @@ struct Replica {
     reason: String,
     labels: Vec<String>,
     lease_until_unix_ms: i64,
+    backlog_records: i64,
     signature: Arc<Signature>,
 }
 
@@ -227,6 +228,7 @@ fn insert(models: &mut Models, descriptor: ModelDescriptor, signature: Signature
         reason: descriptor.reason,
         labels: descriptor.labels,
         lease_until_unix_ms: descriptor.lease_until_unix_ms,
+        backlog_records: descriptor.backlog_records,
         signature,
     };
     replicas.insert(descriptor.replica, replica);

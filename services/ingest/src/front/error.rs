@@ -12,6 +12,7 @@ use crate::access::AccessError;
 use crate::arrow_body::ArrowError;
 use crate::grpc::GrpcError;
 use crate::http::HttpError;
+use crate::later::LaterError;
 use crate::oip::OipError;
 use crate::tensorflow::TensorflowError;
 
@@ -19,6 +20,8 @@ use super::admission::Full;
 use super::catalog::NotServed;
 use super::head::BadTimeout;
 use super::line::LineError;
+use super::overload::Behind;
+use super::rate::TooOften;
 
 /// Why a caller gets no prediction. A protocol adds a variant around its own
 /// enum for what only it can be asked.
@@ -33,6 +36,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Tensorflow(#[from] TensorflowError),
     #[error(transparent)]
+    Later(#[from] LaterError),
+    #[error(transparent)]
     Oip(#[from] OipError),
     #[error(transparent)]
     Arrow(#[from] ArrowError),
@@ -44,6 +49,10 @@ pub(crate) enum Error {
     NotServed(#[from] NotServed),
     #[error(transparent)]
     Full(#[from] Full),
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
+    #[error(transparent)]
+    Behind(#[from] Behind),
     #[error("request cannot be encoded")]
     Encode(#[source] millrace_wire::EncodeError),
     #[error(transparent)]
@@ -65,6 +74,8 @@ pub(crate) enum BadReply {
     Record(#[source] millrace_wire::DecodeError),
     #[error("it has no value")]
     NoValue,
+    #[error("it does not say which version answered")]
+    NoVersion,
     #[error("{0}")]
     Outputs(#[source] json::WriteError),
 }
@@ -100,6 +111,14 @@ impl Kind {
         Self {
             retry_after: Some(Duration::from_secs(seconds)),
             ..Self::new(Status::Unavailable, reason)
+        }
+    }
+
+    /// The same, and the caller may try again after that time.
+    pub(crate) fn again_after(self, retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..self
         }
     }
 
@@ -139,12 +158,19 @@ impl Error {
             Self::Grpc(error) => error.kind(),
             Self::Access(error) => error.kind(),
             Self::Tensorflow(error) => error.kind(),
+            Self::Later(error) => error.kind(),
             Self::Oip(error) => error.kind(),
             Self::Arrow(error) => error.kind(),
             Self::Timeout(_) => Kind::invalid("timeout"),
             Self::Expired { .. } => Kind::new(Status::DeadlineExceeded, "timed_out"),
             Self::NotServed(error) => of_not_served(error),
             Self::Full(_) => Kind::busy("in_flight", 1),
+            Self::TooOften(error) => Kind::new(Status::ResourceExhausted, "rate")
+                .over_http(429)
+                .again_after(error.retry_after),
+            Self::Behind(_) => {
+                Kind::new(Status::Unavailable, "lag").again_after(Behind::RETRY_AFTER)
+            }
             Self::Encode(_) => Kind::new(Status::Internal, "encode"),
             Self::Line(error) => of_line(error),
             Self::Failed { status, .. } => of_status(*status),

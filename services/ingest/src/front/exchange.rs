@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_kafka::Record as ReplyRecord;
+use millrace_kafka::{Delivered, Record as ReplyRecord};
 use millrace_wire::headers::ResultHeaders;
-use millrace_wire::{Record, Status};
+use millrace_wire::{Limits, Record, Status};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::admission::{Place, Reservation};
 use super::catalog::Served;
-use super::clock::Clock;
+use super::clock::{Clock, unix_ms};
 use super::error::{BadReply, Error};
-use super::line::Question;
+use super::line::{OnSent, Question};
 use super::pending::RequestId;
 use super::statistics::Asking;
 use super::trace_context::TraceContext;
 use super::{Front, Head, Target, Wanted, records};
+use crate::access::Caller;
+use crate::later::once::{self, Once};
+use crate::later::wish::Wish;
 
 /// A larger body is parsed beside the worker, which has other callers.
 const PARSED_INLINE_BYTES: usize = 256 << 10;
@@ -28,9 +31,14 @@ pub(crate) struct Exchange {
     front: Front,
     served: Arc<Served>,
     id: RequestId,
+    caller: Caller,
+    wish: Wish,
     /// The version, where the caller asked for one.
     version: Option<i64>,
     began: Instant,
+    /// How long the caller said that the answer is of use.
+    asked_timeout: Option<Duration>,
+    began_unix_ms: i64,
     clock: Clock,
     trace: TraceContext,
     span: Span,
@@ -67,6 +75,10 @@ impl Exchange {
         front.metrics.trace_dropped.inc_by(dropped);
         Ok(Self {
             id: head.id,
+            caller: head.caller,
+            wish: head.wish,
+            asked_timeout: head.timeout,
+            began_unix_ms: unix_ms(),
             version: (target.wanted != Wanted::Latest).then_some(served.version),
             began: head.at,
             clock,
@@ -106,7 +118,29 @@ impl Exchange {
         if clock.deadline < self.clock.deadline {
             self.clock = clock;
         }
+        let asked = self.asked_timeout.map_or(timeout, |it| it.min(timeout));
+        self.asked_timeout = Some(asked);
         Ok(())
+    }
+
+    /// Who asks.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What the caller wishes besides an answer.
+    pub(crate) fn wish(&self) -> &Wish {
+        &self.wish
+    }
+
+    /// The version, where the caller asked for one.
+    pub(crate) fn version(&self) -> Option<i64> {
+        self.version
+    }
+
+    /// When the request was let in, as other processes count time.
+    pub(crate) fn began_unix_ms(&self) -> i64 {
+        self.began_unix_ms
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -149,7 +183,8 @@ impl Exchange {
         done.map_err(|_| Error::Worker)?
     }
 
-    /// Sends one Arrow record to infer and waits for what it answers.
+    /// Sends one Arrow record to infer and waits for what it answers. With an
+    /// idempotency key that was used before, the answer is the one of then.
     ///
     /// # Errors
     /// No reply in time, a reply that cannot be read, or a failure of infer.
@@ -167,23 +202,70 @@ impl Exchange {
 
     async fn ask_infer(&mut self, payload: Vec<u8>) -> Result<Answer, Error> {
         self.held.set(payload.len())?;
-        let question = Question {
+        let on_sent = match once::claim(self, &payload).await? {
+            Once::Answered(result) => return self.answer_of(result),
+            Once::Ours(on_sent) => on_sent,
+        };
+        let deadline_unix_ms = self.clock.deadline_unix_ms;
+        let question = self.question(payload, deadline_unix_ms, on_sent);
+        let asked = self.front.line.ask(question);
+        let reply = asked.instrument(self.span.clone()).await?;
+        self.answer_of(reply)
+    }
+
+    /// Sends one Arrow record to infer, whose answer nobody waits for, and says
+    /// where it is once the broker has it.
+    ///
+    /// # Errors
+    /// The record did not reach the broker, as far as is known.
+    pub(crate) async fn submit(
+        &mut self,
+        payload: Vec<u8>,
+        on_sent: Option<OnSent>,
+    ) -> Result<Delivered, Error> {
+        let longest = self.front.later.retention;
+        let useful_for = self.asked_timeout.map_or(longest, |it| it.min(longest));
+        let deadline_unix_ms = Clock::new(Instant::now(), useful_for).deadline_unix_ms;
+        let question = self.question(payload, deadline_unix_ms, on_sent);
+        let submitted = self.front.line.submit(question);
+        Ok(submitted.instrument(self.span.clone()).await?)
+    }
+
+    fn question(
+        &mut self,
+        payload: Vec<u8>,
+        deadline_unix_ms: u64,
+        on_sent: Option<OnSent>,
+    ) -> Question {
+        Question {
             id: self.id,
             topic: self.front.topics.requests(&self.served.model).into(),
             version: self.version,
             payload,
             trace: std::mem::take(&mut self.trace).continued(&self.span),
             deadline: self.clock.deadline,
-            deadline_unix_ms: self.clock.deadline_unix_ms,
-        };
-        let asked = self.front.line.ask(question);
-        let reply = asked.instrument(self.span.clone()).await?;
-        self.held.set(reply.size_bytes())?;
-        self.answer_of(reply)
+            deadline_unix_ms,
+            on_sent,
+        }
     }
 
-    /// Takes a reply record apart.
-    fn answer_of(&self, reply: ReplyRecord) -> Result<Answer, Error> {
+    /// Takes the record apart that answers this request.
+    fn answer_of(&mut self, reply: ReplyRecord) -> Result<Answer, Error> {
+        self.held.set(reply.size_bytes())?;
+        let answer = Answer::of(reply, &self.front.limits.reply)?;
+        Ok(Answer {
+            model: self.served.model.clone(),
+            ..answer
+        })
+    }
+}
+
+impl Answer {
+    /// Takes a reply or result record apart.
+    ///
+    /// # Errors
+    /// A record that cannot be read, or a failure of infer.
+    pub(crate) fn of(reply: ReplyRecord, limits: &Limits) -> Result<Self, Error> {
         let headers = ResultHeaders::parse(reply.headers.iter()).map_err(BadReply::Headers)?;
         if headers.status != Status::Ok {
             let status = headers.status;
@@ -193,11 +275,12 @@ impl Exchange {
             return Err(Error::Failed { status, sentence });
         }
         let value = reply.value.ok_or(BadReply::NoValue)?;
-        let outputs = records::decode(value, &self.front.limits.reply).map_err(BadReply::Record)?;
-        Ok(Answer {
+        let outputs = records::decode(value, limits).map_err(BadReply::Record)?;
+        let version = headers.version.ok_or(BadReply::NoVersion)?;
+        Ok(Self {
             outputs,
-            model: self.served.model.clone(),
-            version: headers.version.unwrap_or(self.served.version),
+            model: headers.model,
+            version,
         })
     }
 }

@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long to leave a topic alone that does not exist yet.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// The same for one that not everybody needs.
+const OPTIONAL_RETRY_AFTER: Duration = Duration::from_secs(10);
+
 /// How long one attempt to find a broker takes.
 const BROKER_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -57,6 +60,8 @@ impl Following {
             replies_gate: health.gate("replies"),
             models: models_follower(settings, front, &metrics),
             models_gate: health.gate("models"),
+            claims: claims_follower(settings, front, &metrics),
+            claims_gate: health.gate("idempotency"),
             front: front.clone(),
         };
         let (stop, stopped) = mpsc::channel();
@@ -109,6 +114,8 @@ struct Followers {
     replies_gate: Gate,
     models: Restarting,
     models_gate: Gate,
+    claims: Restarting,
+    claims_gate: Gate,
     front: Front,
 }
 
@@ -129,6 +136,13 @@ impl Followers {
             });
         }
         set(&self.replies_gate, replies);
+        let claims = self.claims.look();
+        let claims = claims.context("cannot follow the topic of idempotency keys")?;
+        self.front.later.claims.set_reading(claims.clone().err());
+        // Who sends no idempotency keys needs no such topic.
+        if claims.is_ok() || self.claims.follower.is_none() {
+            self.claims_gate.open();
+        }
         let mut models = self
             .models
             .look()
@@ -145,7 +159,11 @@ impl Followers {
     }
 
     fn stop(self) {
-        for follower in [self.replies.follower, self.models.follower] {
+        for follower in [
+            self.replies.follower,
+            self.models.follower,
+            self.claims.follower,
+        ] {
             if let Some(Err(error)) = follower.map(|it| it.stop(STOP_DEADLINE)) {
                 tracing::warn!(%error, "a follower did not stop well");
             }
@@ -168,6 +186,7 @@ struct Restarting {
     start: Start,
     follower: Option<Follower>,
     not_before: Instant,
+    retry_after: Duration,
     complaint: String,
 }
 
@@ -181,6 +200,7 @@ impl Restarting {
             start,
             follower: None,
             not_before: Instant::now(),
+            retry_after: RETRY_AFTER,
             complaint,
         }
     }
@@ -212,7 +232,7 @@ impl Restarting {
     fn try_later(&mut self, complaint: String) {
         self.follower = None;
         self.complaint = complaint;
-        self.not_before = Instant::now() + RETRY_AFTER;
+        self.not_before = Instant::now() + self.retry_after;
     }
 }
 
@@ -232,6 +252,28 @@ fn models_follower(settings: &Settings, front: &Front, metrics: &Metrics) -> Res
         };
         Follower::start(follow.clone(), on_record, &metrics).map(Ok)
     }))
+}
+
+/// Follows the whole topic of idempotency keys.
+fn claims_follower(settings: &Settings, front: &Front, metrics: &Metrics) -> Restarting {
+    let topic = front.topics.idempotency();
+    let follow = FollowerSettings::whole_topic(settings.kafka.clone(), topic);
+    let (front, metrics) = (front.clone(), metrics.clone());
+    let start: Start = Box::new(move || {
+        let front = front.clone();
+        let on_record = move |record: Record| {
+            if !front.later.claims.apply(&record) {
+                let (partition, offset) = (record.partition, record.offset);
+                front.metrics.claims_rejected.inc();
+                tracing::warn!(partition, offset, "record of the idempotency topic ignored");
+            }
+        };
+        Follower::start(follow.clone(), on_record, &metrics).map(Ok)
+    });
+    Restarting {
+        retry_after: OPTIONAL_RETRY_AFTER,
+        ..Restarting::new(start)
+    }
 }
 
 /// Follows one partition of the replies topic from its end.

@@ -1,10 +1,12 @@
 //! What is known of a request before its body.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::access::Caller;
+use crate::later::wish::Wish;
 
 use super::pending::RequestId;
 use super::trace_context::TraceContext;
@@ -22,6 +24,10 @@ pub(crate) struct Head {
     /// How long the caller is willing to wait.
     pub(crate) timeout: Option<Duration>,
     pub(crate) caller: Caller,
+    /// From where he calls, as far as that is known.
+    pub(crate) address: Option<IpAddr>,
+    /// Answer later, or only once: what a caller can wish besides an answer.
+    pub(crate) wish: Wish,
 }
 
 /// A caller's time-out that is none.

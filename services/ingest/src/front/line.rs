@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use millrace_kafka::{DeliveryError, Headers, OutRecord, Producer, Record, SendError};
+use millrace_kafka::{Delivered, DeliveryError, Headers, OutRecord, Producer, Record, SendError};
 use millrace_wire::headers::{ReplyTo, RequestHeaders};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::outlet::Outlet;
@@ -48,7 +49,6 @@ pub(crate) enum LineError {
 }
 
 /// What is asked of a model.
-#[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) id: RequestId,
     /// The model's request topic.
@@ -61,7 +61,12 @@ pub(crate) struct Question {
     /// When nobody waits any more, on this process's clock and on everybody's.
     pub(crate) deadline: Instant,
     pub(crate) deadline_unix_ms: u64,
+    /// Told where the record is, once the broker has it; dropped if that fails.
+    pub(crate) on_sent: Option<OnSent>,
 }
+
+/// Is called on the producer's thread and must not block.
+pub(crate) type OnSent = Box<dyn FnOnce(Delivered) + Send>;
 
 /// Sends questions and waits for their replies; cheap to clone.
 #[derive(Clone)]
@@ -103,7 +108,7 @@ impl Line {
         let reply_to = self.reply_to.get().ok_or(LineError::NotReady)?;
         let mut waiter = self.pending.enter(id);
         let delivered = Arc::new(AtomicBool::new(false));
-        self.send(question, reply_to, &delivered)?;
+        self.send_and_wait(question, reply_to, &delivered)?;
         match timeout_at(deadline, &mut waiter.outcome).await {
             Ok(Ok(Outcome::Reply(record))) => Ok(record),
             Ok(Ok(Outcome::Undelivered(error))) => {
@@ -121,7 +126,36 @@ impl Line {
         }
     }
 
-    fn send(
+    /// Sends a question whose answer nobody waits for; says where it is once
+    /// the broker has it. When the returned future is dropped, it is sent all
+    /// the same.
+    ///
+    /// # Errors
+    /// [`LineError`]; only with [`LineError::Undelivered`] and
+    /// [`LineError::NotSent`] it may be in the topic after all.
+    pub(crate) async fn submit(&self, question: Question) -> Result<Delivered, LineError> {
+        let began = Instant::now();
+        let (id, deadline) = (question.id, question.deadline);
+        let (tell, told) = oneshot::channel();
+        self.send(question, None, move |outcome| {
+            // Whoever has left needs not know.
+            let _ = tell.send(outcome);
+        })?;
+        match timeout_at(deadline, told).await {
+            Ok(Ok(Ok(delivered))) => Ok(delivered),
+            Ok(Ok(Err(error))) => {
+                let error = Box::new(error);
+                Err(LineError::Undelivered { id, error })
+            }
+            Ok(Err(_)) => Err(LineError::Stopping),
+            Err(_) => {
+                let waited = began.elapsed();
+                Err(LineError::NotSent { id, waited })
+            }
+        }
+    }
+
+    fn send_and_wait(
         &self,
         question: Question,
         reply_to: &ReplyTo,
@@ -129,9 +163,25 @@ impl Line {
     ) -> Result<(), LineError> {
         let id = question.id;
         let (pending, delivered) = (self.pending.clone(), Arc::clone(delivered));
-        let on_delivery = move |outcome: Result<_, DeliveryError>| match outcome {
+        self.send(question, Some(reply_to), move |outcome| match outcome {
             Ok(_) => delivered.store(true, Ordering::Release),
             Err(error) => pending.undelivered(id, error),
+        })
+    }
+
+    fn send(
+        &self,
+        mut question: Question,
+        reply_to: Option<&ReplyTo>,
+        on_delivery: impl FnOnce(Result<Delivered, DeliveryError>) + Send + 'static,
+    ) -> Result<(), LineError> {
+        let id = question.id;
+        let on_sent = question.on_sent.take();
+        let on_delivery = move |outcome: Result<Delivered, DeliveryError>| {
+            if let (Ok(delivered), Some(on_sent)) = (&outcome, on_sent) {
+                on_sent(*delivered);
+            }
+            on_delivery(outcome);
         };
         let record = record_of(question, reply_to);
         let sent = self.producer.send(record, on_delivery);
@@ -153,10 +203,10 @@ impl Line {
     }
 }
 
-fn record_of(question: Question, reply_to: &ReplyTo) -> OutRecord {
+fn record_of(question: Question, reply_to: Option<&ReplyTo>) -> OutRecord {
     let headers = RequestHeaders {
         id: Some(question.id.to_string()),
-        reply_to: Some(reply_to.clone()),
+        reply_to: reply_to.cloned(),
         deadline_unix_ms: Some(question.deadline_unix_ms),
         version: question.version,
         traceparent: question.trace.traceparent,

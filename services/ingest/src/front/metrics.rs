@@ -46,6 +46,9 @@ const TRACE_HEADERS_DROPPED: &str = "millrace_ingest_trace_headers_dropped";
 /// Records on the models topic that are no descriptor. Counter.
 const DESCRIPTORS_REJECTED: &str = "millrace_ingest_descriptors_rejected";
 
+/// Records on the topic of idempotency keys that are none of ours. Counter.
+const CLAIMS_REJECTED: &str = "millrace_ingest_claims_rejected";
+
 /// How a reply record that nobody waits for came to be; a label value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unmatched {
@@ -76,6 +79,8 @@ pub(crate) struct Metrics {
     pub(crate) trace_dropped: Counter,
     /// Records on the models topic that are no descriptor.
     pub(crate) descriptors_rejected: Counter,
+    /// Records on the topic of idempotency keys that are none of ours.
+    pub(crate) claims_rejected: Counter,
 }
 
 fn latency_histogram() -> Histogram {
@@ -97,6 +102,7 @@ impl Metrics {
             answer_bytes: Counter::default(),
             trace_dropped: Counter::default(),
             descriptors_rejected: Counter::default(),
+            claims_rejected: Counter::default(),
         };
         registry.register(REQUESTS, "Requests answered", metrics.requests.clone());
         registry.register(
@@ -139,6 +145,11 @@ impl Metrics {
             TRACE_HEADERS_DROPPED,
             "Trace headers that were not well-formed",
             self.trace_dropped.clone(),
+        );
+        registry.register(
+            CLAIMS_REJECTED,
+            "Records on the topic of idempotency keys that are none of ours",
+            self.claims_rejected.clone(),
         );
         registry.register(
             DESCRIPTORS_REJECTED,

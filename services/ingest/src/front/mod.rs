@@ -14,8 +14,10 @@ pub(crate) mod head;
 pub(crate) mod line;
 pub(crate) mod metrics;
 mod outlet;
+pub(crate) mod overload;
 pub(crate) mod pending;
 mod permission;
+pub(crate) mod rate;
 pub(crate) mod records;
 pub(crate) mod statistics;
 pub(crate) mod target;
@@ -31,6 +33,7 @@ use millrace_wire::Limits;
 use millrace_wire::json::{JsonLimits, JsonRules, Strictness};
 
 use crate::access::{Access, Right};
+use crate::later::Later;
 use crate::openapi::Description;
 use crate::settings::Settings;
 
@@ -38,7 +41,9 @@ use admission::Admission;
 use catalog::Catalog;
 use line::Line;
 use metrics::Metrics;
+use overload::Behind;
 use pending::Pending;
+use rate::{Rates, TooOften};
 use statistics::Statistics;
 use topics::Topics;
 
@@ -60,12 +65,22 @@ pub(crate) struct Parts {
     pub(crate) line: Line,
     pub(crate) pending: Pending,
     pub(crate) admission: Admission,
+    rates: Option<Rates>,
     pub(crate) metrics: Metrics,
     pub(crate) statistics: Statistics,
     pub(crate) topics: Topics,
+    pub(crate) later: Later,
     pub(crate) limits: RequestLimits,
     pub(crate) description: Description,
     default_model: Option<String>,
+}
+
+/// What a [`Front`] is built from besides its settings.
+pub(crate) struct Made {
+    pub(crate) access: Access,
+    pub(crate) metrics: Metrics,
+    pub(crate) producer: Producer,
+    pub(crate) later: Later,
 }
 
 /// What bounds one request.
@@ -82,6 +97,10 @@ pub(crate) struct RequestLimits {
     pub(crate) json: JsonLimits,
     /// Of the reply record.
     pub(crate) reply: Limits,
+    /// Requests that may wait for a model.
+    pub(crate) max_lag_records: Option<u64>,
+    /// Where a proxy says for whom it asks.
+    pub(crate) address_header: Option<String>,
 }
 
 impl Deref for Front {
@@ -93,13 +112,14 @@ impl Deref for Front {
 }
 
 impl Front {
-    pub(crate) fn new(
-        settings: &Settings,
-        access: Access,
-        metrics: Metrics,
-        producer: Producer,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, made: Made) -> Self {
         let limits = &settings.limits;
+        let Made {
+            access,
+            metrics,
+            producer,
+            later,
+        } = made;
         let pending = Pending::new(metrics.clone());
         let parts = Parts {
             access,
@@ -107,9 +127,11 @@ impl Front {
             line: Line::new(producer, pending.clone()),
             pending,
             admission: Admission::new(limits.in_flight_requests, limits.in_flight_bytes),
+            rates: Rates::new(&limits.rate),
             metrics,
             statistics: Statistics::default(),
             topics: Topics::new(&settings.topics.prefix),
+            later,
             limits: RequestLimits::of(settings),
             description: Description::of(&settings.access),
             default_model: settings.default_model.clone(),
@@ -122,11 +144,26 @@ impl Front {
     /// Lets a request in, before its body is read.
     ///
     /// # Errors
-    /// The first that applies: the caller may not, nobody serves the target,
-    /// the caller's deadline has passed already.
+    /// The first that applies: the caller may not, or not so often, nobody
+    /// serves the target, too much waits for it already, the caller's deadline has passed already.
     pub(crate) fn begin(&self, head: Head, target: &Target) -> Result<Exchange, Error> {
+        self.permit(&head.caller, Right::Predict, &target.model)?;
+        self.count(&head)?;
         let served = self.find(&head.caller, Right::Predict, target)?;
+        let limit = self.limits.max_lag_records;
+        Behind::check(&served.model, served.backlog_records, limit)?;
         Exchange::begin(self.clone(), head, target, served)
+    }
+
+    /// Counts a request against what its caller may.
+    ///
+    /// # Errors
+    /// [`TooOften`]
+    pub(crate) fn count(&self, head: &Head) -> Result<(), TooOften> {
+        match &self.rates {
+            Some(rates) => rates.check(head.caller.known_name(), head.address),
+            None => Ok(()),
+        }
     }
 }
 
@@ -146,6 +183,8 @@ impl RequestLimits {
                 max_record_bytes: limits.record_bytes,
                 ..Limits::default()
             },
+            max_lag_records: limits.max_lag_records,
+            address_header: limits.rate.address_header.clone(),
         }
     }
 }

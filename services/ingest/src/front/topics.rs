@@ -17,6 +17,14 @@ impl Topics {
         format!("{}.requests.{model}", self.prefix)
     }
 
+    pub(crate) fn results(&self, model: &str) -> String {
+        format!("{}.results.{model}", self.prefix)
+    }
+
+    pub(crate) fn idempotency(&self) -> String {
+        format!("{}.idempotency", self.prefix)
+    }
+
     pub(crate) fn replies(&self) -> String {
         format!("{}.replies", self.prefix)
     }

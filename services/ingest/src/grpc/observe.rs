@@ -9,6 +9,7 @@ use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::service::Routes;
+use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 
 use crate::front::pending::RequestId;
@@ -62,7 +63,9 @@ async fn observe(
     let route = route_of(request.uri().path());
     let _in_flight = Counted::new(&front.metrics.in_flight);
     let (mut response, reason) = match Seen::of(&front, request.headers(), id, at) {
-        Ok(seen) => {
+        Ok(mut seen) => {
+            let connection = request.extensions().get::<TcpConnectInfo>();
+            seen.address = connection.and_then(|it| Some(it.remote_addr()?.ip()));
             let response = services.answer(request, &seen).await;
             (response, seen.reason())
         }

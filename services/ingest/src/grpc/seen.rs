@@ -1,5 +1,6 @@
 //! What is known of a call from its head on.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::front::admission::Reservation;
 use crate::front::pending::RequestId;
 use crate::front::trace_context::TraceContext;
 use crate::front::{Error, Front, Head};
+use crate::later::wish::Wish;
 
 use super::error::{GrpcError, status_of};
 use super::timeout;
@@ -26,6 +28,9 @@ pub(super) struct Seen {
     /// How long the caller waits, if he says so.
     pub(super) timeout: Option<Duration>,
     caller: Caller,
+    /// From where the caller calls.
+    pub(super) address: Option<IpAddr>,
+    wish: Wish,
     /// Of the message on its way in, then of the answer on its way out.
     held: Arc<Mutex<Reservation>>,
     /// Why the call was refused, for the metrics.
@@ -53,6 +58,13 @@ impl Seen {
             None => None,
         };
         let values = |name| headers.get_all(name).iter().map(|value| value.as_bytes());
+        let mut wish = Wish::default();
+        wish.idempotency_key(
+            headers
+                .get_all("idempotency-key")
+                .iter()
+                .map(|it| it.as_bytes()),
+        )?;
         let presented = Presented::of(values(AUTHORIZATION), values(X_API_KEY));
         Ok(Self {
             front: front.clone(),
@@ -61,6 +73,8 @@ impl Seen {
             trace: TraceContext::of(parents, state),
             timeout,
             caller: front.access.authenticate(presented)?,
+            address: None,
+            wish,
             held: Arc::new(Mutex::new(front.admission.reserve())),
             reason: Arc::default(),
         })
@@ -74,6 +88,8 @@ impl Seen {
             trace: self.trace.clone(),
             timeout: self.timeout,
             caller: self.caller.clone(),
+            address: self.address,
+            wish: self.wish.clone(),
         }
     }
 
@@ -85,6 +101,8 @@ impl Seen {
             id: self.front.pending.new_id(),
             at,
             timeout: self.deadline().map(left),
+            // A key names one request, and these are many.
+            wish: Wish::default(),
             ..self.head()
         }
     }

@@ -1,11 +1,14 @@
 //! What a request's headers say to every protocol.
 
+use std::net::IpAddr;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 
 use crate::front::head::{Head, timeout_of};
 use crate::front::trace_context::TraceContext;
 use crate::front::{Error, Front};
+use crate::later::wish::{PREDICT_ASYNC, Wish};
 
 use super::guard::caller;
 use super::observe::Seen;
@@ -17,8 +20,8 @@ impl Head {
     /// Reads the head of an HTTP request.
     ///
     /// # Errors
-    /// [`Error::Timeout`]
-    pub(crate) fn of_http(request: &HttpRequest, _front: &Front) -> Result<Self, Error> {
+    /// [`Error::Timeout`], [`Error::Later`]
+    pub(crate) fn of_http(request: &HttpRequest, front: &Front) -> Result<Self, Error> {
         let seen = Seen::of(request);
         let headers = request.headers();
         let parents = headers.get_all("traceparent").map(|it| it.as_bytes());
@@ -27,14 +30,35 @@ impl Head {
             Some(text) => Some(timeout_of(&text)?),
             None => None,
         };
+        let verb = request.uri().path().rsplit_once(':').map(|(_, verb)| verb);
+        let mut wish = Wish {
+            respond_async: verb.is_some_and(|it| it.eq_ignore_ascii_case(PREDICT_ASYNC)),
+            ..Wish::default()
+        };
+        wish.prefer(headers.get_all("prefer").map(|it| it.as_bytes()));
+        wish.idempotency_key(headers.get_all("idempotency-key").map(|it| it.as_bytes()))?;
         Ok(Self {
             id: seen.id,
             at: seen.at,
             trace: TraceContext::of(parents, state),
             timeout,
             caller: caller(request),
+            address: address(request, front),
+            wish,
         })
     }
+}
+
+/// The address of the client, or the one that a trusted proxy names.
+fn address(request: &HttpRequest, front: &Front) -> Option<IpAddr> {
+    let peer = request.peer_addr().map(|it| it.ip());
+    let Some(header) = &front.limits.address_header else {
+        return peer;
+    };
+    // The last entry is the proxy's own; what stands before it, anybody may have written.
+    let named = request.headers().get_all(header.as_str()).next_back();
+    let named = named.and_then(|it| it.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    named.or(peer)
 }
 
 /// The values of a header as one text, as HTTP puts them together.

@@ -94,8 +94,10 @@ fn route_of(path: &str) -> &'static str {
         _ if path.starts_with("/models") => "/models",
         _ if path.starts_with("/v2/") && path.ends_with("/infer") => "/v2/models/infer",
         _ if path == "/v2" || path.starts_with("/v2/") => "/v2",
+        _ if path.starts_with("/v1/results") => "/v1/results",
         _ if !path.starts_with("/v1/models") => "other",
         _ if path.ends_with(":predict") => "/v1/models:predict",
+        _ if path.ends_with(":predictAsync") => "/v1/models:predictAsync",
         _ if path.ends_with("/metadata") => "/v1/models/metadata",
         _ => "/v1/models",
     }

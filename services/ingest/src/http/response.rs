@@ -17,7 +17,9 @@ impl ResponseError for Error {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         if let Some(retry_after) = self.retry_after() {
-            response.insert_header((header::RETRY_AFTER, retry_after.as_secs().to_string()));
+            // Rounded up: who comes at that time is welcome.
+            let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
         if let Some(allow) = allow(self) {
             response.insert_header((header::ALLOW, allow));

@@ -4,7 +4,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::front::Error;
-use crate::{cluster_serving, oip, openapi, tensorflow};
+use crate::{cluster_serving, later, oip, openapi, tensorflow};
 
 use super::{no_path, not_allowed};
 
@@ -12,6 +12,8 @@ use super::{no_path, not_allowed};
 pub(super) fn configure(routes: &mut ServiceConfig) {
     routes
         .configure(cluster_serving::configure)
+        // Before TensorFlow Serving, which refuses all else under `/v1/` in its own words.
+        .configure(later::fetch::configure)
         .configure(tensorflow::configure)
         .configure(oip::configure)
         .configure(openapi::configure)

@@ -9,6 +9,7 @@ use super::select::select;
 use crate::arrow_body::{self, Form};
 use crate::front::{Answer, Error, Front, Head, Target};
 use crate::http::body::{self, MediaTypes};
+use crate::later::{self, accept};
 
 /// Bytes of JSON before the raw tensors.
 const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -44,11 +45,10 @@ pub(super) async fn infer(
     let header_length = header_length(request)?;
     let mut exchange = front.begin(head, target)?;
     if arrow_body::is_sent(request) {
-        let answer = arrow_body::ask(request, payload, &mut exchange).await?;
-        return match Form::wanted(request, Form::Arrow) {
-            Form::Arrow => Ok(arrow_body::answered(answer.outputs.into_payload(), front)),
-            Form::Text => written(&Asked::of_arrow(), &answer, front),
-        };
+        let payload = arrow_body::read(request, payload, &mut exchange).await?;
+        let form = Form::wanted(request, Form::Arrow);
+        let write = |answer| in_form(form, &Asked::of_arrow(), answer, front);
+        return accept::answer(&mut exchange, payload, later_form(form), write).await;
     }
     let body = body::read(request, payload, &BODY, &mut exchange).await?;
     let limits = front.limits.json.clone();
@@ -69,10 +69,28 @@ pub(super) async fn infer(
     if let Some(timeout) = timeout {
         exchange.answer_within(timeout)?;
     }
-    let answer = exchange.ask(payload).await?;
-    match Form::wanted(request, Form::Text) {
+    let form = Form::wanted(request, Form::Text);
+    let write = |answer| in_form(form, &asked, answer, front);
+    accept::answer(&mut exchange, payload, later_form(form), write).await
+}
+
+fn in_form(
+    form: Form,
+    asked: &Asked,
+    answer: Answer,
+    front: &Front,
+) -> Result<HttpResponse, Error> {
+    match form {
         Form::Arrow => Ok(arrow_body::answered(asked.selected(answer)?, front)),
-        Form::Text => written(&asked, &answer, front),
+        Form::Text => written(asked, &answer, front),
+    }
+}
+
+/// How the answer is written if it is fetched later.
+fn later_form(form: Form) -> later::Form {
+    match form {
+        Form::Arrow => later::Form::Arrow,
+        Form::Text => later::Form::Oip,
     }
 }
 

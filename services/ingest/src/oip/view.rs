@@ -90,6 +90,7 @@ mod tests {
             shape: shape.to_vec(),
         };
         let served = Served {
+            backlog_records: 0,
             model: "m".into(),
             version: 2,
             signature: Arc::new(Signature {

@@ -3,6 +3,7 @@
 use millrace_boot::{InvalidSetting, Validate};
 use serde::{Deserialize, Serialize};
 
+use super::rate::RateSettings;
 use super::rules::at_least_one;
 
 /// The section `limits`.
@@ -21,6 +22,11 @@ pub struct LimitSettings {
     /// The largest request or reply record, not above the topics'
     /// `max.message.bytes`; a larger request gets 413, a larger reply 502.
     pub record_bytes: usize,
+    /// How often one client may ask.
+    pub rate: RateSettings,
+    /// Requests that may wait for a model, by what infer reports every few
+    /// seconds; past it callers get 503. No limit by default.
+    pub max_lag_records: Option<u64>,
 }
 
 impl Default for LimitSettings {
@@ -32,6 +38,8 @@ impl Default for LimitSettings {
             in_flight_bytes: 256 << 20,
             // The topics take 16 MiB; the difference is for what surrounds a record.
             record_bytes: 16_000_000,
+            rate: RateSettings::default(),
+            max_lag_records: None,
         }
     }
 }
@@ -41,6 +49,7 @@ impl Validate for LimitSettings {
         at_least_one("limits.body_bytes", self.body_bytes)?;
         at_least_one("limits.in_flight_requests", self.in_flight_requests)?;
         at_least_one("limits.record_bytes", self.record_bytes)?;
+        self.rate.validate()?;
         let largest = self.body_bytes.max(self.decompressed_bytes);
         if self.in_flight_bytes < largest {
             let problem = format!(

@@ -5,7 +5,9 @@ mod grpc;
 mod http;
 mod json;
 mod limits;
+mod rate;
 mod replies;
+mod results;
 mod rules;
 mod tls;
 mod topics;
@@ -23,7 +25,9 @@ pub use grpc::GrpcSettings;
 pub use http::{CorsSettings, HttpSettings};
 pub use json::JsonSettings;
 pub use limits::LimitSettings;
+pub use rate::RateSettings;
 pub use replies::RepliesSettings;
+pub use results::ResultSettings;
 pub use tls::TlsSettings;
 pub use topics::TopicSettings;
 
@@ -51,6 +55,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Where replies come back.
     pub replies: RepliesSettings,
+    /// Answers that are fetched later.
+    pub results: ResultSettings,
     /// The model that `/predict` means, when several are served.
     pub default_model: Option<String>,
     /// From a request's head to its answer; past it the caller gets 504.
@@ -76,6 +82,7 @@ impl Default for Settings {
             json: JsonSettings::default(),
             limits: LimitSettings::default(),
             replies: RepliesSettings::default(),
+            results: ResultSettings::default(),
             default_model: None,
             request_timeout: Duration::from_secs(30),
             drain_deadline: Duration::from_secs(20),
@@ -92,6 +99,7 @@ impl Validate for Settings {
         self.access.validate()?;
         self.limits.validate()?;
         self.replies.validate()?;
+        self.results.validate()?;
         self.topics.validate()?;
         not_zero("request_timeout", self.request_timeout)?;
         let unusable = |error| InvalidSetting::new("kafka", format!("is not usable: {error}"));
@@ -133,6 +141,18 @@ mod tests {
         check(
             |it| it.replies.partition = Some(-1),
             Some("replies.partition"),
+        );
+        check(
+            |it| it.limits.rate.per_second = f64::NAN,
+            Some("limits.rate.per_second"),
+        );
+        check(
+            |it| it.limits.rate.address_header = Some(String::new()),
+            Some("limits.rate.address_header"),
+        );
+        check(
+            |it| it.results.retention = Duration::ZERO,
+            Some("results.retention"),
         );
         check(|it| it.topics.prefix = "a/b".into(), Some("topics.prefix"));
     }

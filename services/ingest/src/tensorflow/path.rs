@@ -92,7 +92,8 @@ fn target_of(segments: &[&str]) -> Result<Target, PathError> {
 
 fn action_of(verb: &str) -> Result<Action, PathError> {
     match verb.to_ascii_lowercase().as_str() {
-        "predict" => Ok(Action::Predict),
+        // Which of the two it is concerns the end of the request only.
+        "predict" | "predictasync" => Ok(Action::Predict),
         "classify" => Ok(Action::Classify),
         "regress" => Ok(Action::Regress),
         _ => Err(PathError::Verb {

@@ -8,6 +8,7 @@ use crate::arrow_body::{self, Form};
 use crate::front::error::BadReply;
 use crate::front::{Answer, Error, Front, Head, Target, records};
 use crate::http::body;
+use crate::later::{self, accept};
 
 use super::error::TensorflowError;
 
@@ -35,13 +36,10 @@ pub(crate) async fn predict(
     let head = Head::of_http(request, front)?;
     let mut exchange = front.begin(head, &target)?;
     if arrow_body::is_sent(request) {
-        let answer = arrow_body::ask(request, payload, &mut exchange).await?;
-        return written(
-            answer,
-            Format::Row,
-            Form::wanted(request, Form::Arrow),
-            front,
-        );
+        let payload = arrow_body::read(request, payload, &mut exchange).await?;
+        let form = Form::wanted(request, Form::Arrow);
+        let write = |answer| written(answer, Format::Row, form, front);
+        return accept::answer(&mut exchange, payload, later_form(form, Format::Row), write).await;
     }
     let body = body::read(request, payload, &body::JSON, &mut exchange).await?;
     let size_bytes = body.len();
@@ -58,8 +56,17 @@ pub(crate) async fn predict(
         })
     });
     let Understood { format, payload } = understand.await?;
-    let answer = exchange.ask(payload).await?;
-    written(answer, format, Form::wanted(request, Form::Text), front)
+    let form = Form::wanted(request, Form::Text);
+    let write = |answer| written(answer, format, form, front);
+    accept::answer(&mut exchange, payload, later_form(form, format), write).await
+}
+
+/// How the answer is written if it is fetched later.
+fn later_form(form: Form, format: Format) -> later::Form {
+    match form {
+        Form::Arrow => later::Form::Arrow,
+        Form::Text => format.into(),
+    }
 }
 
 fn written(

@@ -128,6 +128,7 @@ mod tests {
             outputs: vec![spec("y")],
         };
         let served = Served {
+            backlog_records: 0,
             model: "half".into(),
             version: 123,
             signature: Arc::new(signature),

@@ -70,8 +70,8 @@ impl Connection {
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
-    /// Reads one answer; `None` when the connection ends before it begins.
-    pub(crate) fn read(&mut self) -> Option<Answer> {
+    /// Reads the head of an answer whose body has no length.
+    pub(crate) fn read_head(&mut self) -> Option<Answer> {
         let line = self.line()?;
         let status = line.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = Vec::new();
@@ -82,11 +82,24 @@ impl Connection {
             };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer {
+        Some(Answer {
             status,
             headers,
             body: Vec::new(),
-        };
+        })
+    }
+
+    /// Reads what comes until the connection ends.
+    pub(crate) fn read_to_end(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Reads one answer; `None` when the connection ends before it begins.
+    pub(crate) fn read(&mut self) -> Option<Answer> {
+        let mut answer = self.read_head()?;
+        let status = answer.status;
         let length = answer
             .header("content-length")
             .map_or(0, |it| it.parse().unwrap());

@@ -7,14 +7,17 @@
 
 mod access;
 mod addresses;
+mod admission;
 mod arrow_bodies;
 mod client;
 mod cluster_serving;
 mod corpus;
 mod deadlines;
 mod grpc;
+mod idempotency;
 mod json_bodies;
 mod json_values;
+mod later;
 mod oip;
 mod openapi;
 mod played;

@@ -29,9 +29,36 @@ impl Asked {
         error: Option<&str>,
         value: Option<Vec<u8>>,
     ) -> OutRecord {
+        let reply_to = self.headers.reply_to.clone().unwrap();
+        OutRecord {
+            topic: reply_to.topic.into(),
+            partition: Some(reply_to.partition),
+            key: self.headers.id.clone().map(String::into_bytes),
+            value,
+            headers: self.outcome(status, error),
+        }
+    }
+
+    /// The result record of this request.
+    pub(crate) fn result(
+        &self,
+        status: Status,
+        error: Option<&str>,
+        value: Option<Vec<u8>>,
+    ) -> OutRecord {
+        OutRecord {
+            topic: self.record.topic.replace(".requests.", ".results.").into(),
+            partition: Some(self.record.partition),
+            key: self.record.key.clone(),
+            value,
+            headers: self.outcome(status, error),
+        }
+    }
+
+    fn outcome(&self, status: Status, error: Option<&str>) -> Headers {
         let id = self.headers.id.clone().unwrap();
         let result = ResultHeaders {
-            id: id.clone(),
+            id,
             model: "m".to_owned(),
             version: Some(1),
             status,
@@ -46,20 +73,22 @@ impl Asked {
         for (name, value) in result.to_pairs() {
             headers.push(name, Some(value));
         }
-        let reply_to = self.headers.reply_to.clone().unwrap();
-        OutRecord {
-            topic: reply_to.topic.into(),
-            partition: Some(reply_to.partition),
-            key: Some(id.into_bytes()),
-            value,
-            headers,
-        }
+        headers
     }
 }
 
 /// Answers with the inputs as outputs.
 pub(crate) fn echo(asked: &Asked) -> Vec<OutRecord> {
     vec![asked.reply(Status::Ok, None, asked.record.value.clone())]
+}
+
+/// Answers with the inputs as outputs, and writes the result as infer does.
+pub(crate) fn echo_and_record(asked: &Asked) -> Vec<OutRecord> {
+    let result = asked.result(Status::Ok, None, asked.record.value.clone());
+    match asked.headers.reply_to {
+        Some(_) => [echo(asked), vec![result]].concat(),
+        None => vec![result],
+    }
 }
 
 /// An available version 1 whose lease outlives every test.

@@ -48,6 +48,13 @@ pub(crate) fn shared() -> &'static Scene {
     &SHARED
 }
 
+/// The scene for tests that change nothing and fetch results later: model `m`.
+pub(crate) fn shared_results() -> &'static Scene {
+    static SHARED: LazyLock<Scene> =
+        LazyLock::new(|| super::later::recorded(|_| {}, super::played::echo_and_record));
+    &SHARED
+}
+
 /// A running ingest with topics of its own.
 pub(crate) struct Scene {
     pub(crate) address: SocketAddr,
@@ -254,6 +261,14 @@ pub(crate) fn create_topics(prefix: &str) {
     create(&[
         topic_spec(&format!("{prefix}.replies"), "delete"),
         topic_spec(&format!("{prefix}.models"), "compact"),
+    ]);
+}
+
+/// Creates what a model needs whose results are fetched later.
+pub(crate) fn create_result_topics(prefix: &str, model: &str) {
+    create(&[
+        topic_spec(&format!("{prefix}.results.{model}"), "delete"),
+        topic_spec(&format!("{prefix}.idempotency"), "delete"),
     ]);
 }
 

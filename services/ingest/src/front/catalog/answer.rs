@@ -19,6 +19,8 @@ pub(crate) struct Served {
     pub(crate) model: String,
     pub(crate) version: i64,
     pub(crate) signature: Arc<Signature>,
+    /// Requests that wait, over all replicas, as these last reported.
+    pub(crate) backlog_records: i64,
 }
 
 /// One version of a model, taken over all its replicas.
@@ -96,6 +98,7 @@ pub(super) fn find(
                 model: model.to_owned(),
                 version: **version,
                 signature: Arc::clone(&replica.signature),
+                backlog_records: backlog(replicas, now),
             });
         }
     }
@@ -119,6 +122,13 @@ pub(super) fn find(
         model: model.to_owned(),
         why,
     })
+}
+
+/// Every replica reports what waits in the partitions that it reads.
+fn backlog(replicas: &BTreeMap<String, Replica>, now: i64) -> i64 {
+    let live = replicas.values().filter(|replica| replica.is_live(now));
+    live.map(|replica| replica.backlog_records.max(0))
+        .fold(0, i64::saturating_add)
 }
 
 pub(super) fn only_model(

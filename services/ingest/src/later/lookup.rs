@@ -1,0 +1,220 @@
+//! One look for a result: whether it is there, will come, or never was.
+
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millrace_kafka::{Error, Reader, Record, Span};
+use millrace_wire::headers::{self, Source};
+
+use crate::front::pending::RequestId;
+
+use super::place::{LOOK_AHEAD, Mark, place};
+
+/// How long a partition count is believed.
+const COUNT_AGE: Duration = Duration::from_secs(30);
+/// So many topics' partition counts are kept.
+const MAX_COUNTS: usize = 1_000;
+
+/// A request whose result is wanted.
+#[derive(Debug, Clone)]
+pub(crate) struct Sought {
+    pub(crate) id: RequestId,
+    /// The model's topics.
+    pub(crate) requests: Arc<str>,
+    pub(crate) results: Arc<str>,
+    /// Of the request record.
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Its result record, which may say that it failed.
+    Result(Record),
+    /// The request is there, its result not yet.
+    Pending,
+    /// There is no such request.
+    Unknown,
+    /// The request has been deleted from its topic, and so has its result, if
+    /// there was one.
+    Gone,
+}
+
+/// An [`Outcome`], and for a pending one where its result can turn up.
+#[derive(Debug)]
+pub(super) enum Look {
+    Done(Outcome),
+    Pending { results: Span },
+}
+
+/// Looks for results with one reader.
+pub(super) struct Lookup {
+    reader: Reader,
+    counts: HashMap<Arc<str>, (i32, Instant)>,
+}
+
+impl Lookup {
+    pub(super) fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            counts: HashMap::new(),
+        }
+    }
+
+    /// # Errors
+    /// The broker did not answer by `until`, or refused.
+    pub(super) fn look(&mut self, sought: &Sought, until: Instant) -> Result<Look, Error> {
+        let outcome = self.look_for(sought, until);
+        match outcome {
+            Err(Error::NoTopic { .. }) => Ok(Look::Done(Outcome::Unknown)),
+            outcome => outcome,
+        }
+    }
+
+    fn look_for(&mut self, sought: &Sought, until: Instant) -> Result<Look, Error> {
+        // Infer writes to the partition of the same number.
+        let partition = sought.partition % self.partition_count(&sought.results, until)?;
+        let bounds = self.reader.bounds(&sought.results, partition, until)?;
+        let mut results = Span {
+            topic: Arc::clone(&sought.results),
+            partition,
+            offsets: bounds.clone(),
+        };
+        let probe = |at| self.probe(sought, &results, at, until);
+        let offsets = place(bounds.clone(), sought.offset, probe)?;
+        results.offsets = offsets;
+        let mut found = None;
+        self.reader.read(&results, until, |record| {
+            if id_of(&record) == Some(sought.id) {
+                found = Some(record);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        if let Some(record) = found {
+            return Ok(Look::Done(Outcome::Result(record)));
+        }
+        results.offsets = bounds.end..bounds.end;
+        self.request(sought, results, until)
+    }
+
+    /// Whether the request was ever made.
+    fn request(&mut self, sought: &Sought, results: Span, until: Instant) -> Result<Look, Error> {
+        let Sought {
+            requests,
+            partition,
+            offset,
+            ..
+        } = sought;
+        if *partition >= self.partition_count(requests, until)? {
+            return Ok(Look::Done(Outcome::Unknown));
+        }
+        let Range { start, end } = self.reader.bounds(requests, *partition, until)?;
+        if *offset < start {
+            return Ok(Look::Done(Outcome::Gone));
+        }
+        if *offset >= end {
+            return Ok(Look::Done(Outcome::Unknown));
+        }
+        let span = Span {
+            topic: Arc::clone(requests),
+            partition: *partition,
+            offsets: *offset..offset.saturating_add(1),
+        };
+        let mut id = None;
+        self.reader.read(&span, until, |record| {
+            id = id_of(&record);
+            ControlFlow::Break(())
+        })?;
+        match id == Some(sought.id) {
+            true => Ok(Look::Pending { results }),
+            false => Ok(Look::Done(Outcome::Unknown)),
+        }
+    }
+
+    /// The first result of the request's partition at `at` or shortly after it.
+    fn probe(
+        &self,
+        sought: &Sought,
+        results: &Span,
+        at: i64,
+        until: Instant,
+    ) -> Result<Option<Mark>, Error> {
+        let end = at.saturating_add(LOOK_AHEAD).min(results.offsets.end);
+        let span = Span {
+            offsets: at..end,
+            ..results.clone()
+        };
+        let mut mark = None;
+        self.reader.read(&span, until, |record| {
+            let source = source_of(&record).filter(|source| {
+                source.partition == sought.partition && *source.topic == *sought.requests
+            });
+            let Some(source) = source else {
+                return ControlFlow::Continue(());
+            };
+            mark = Some(Mark {
+                offset: record.offset,
+                request: source.offset,
+            });
+            ControlFlow::Break(())
+        })?;
+        Ok(mark)
+    }
+
+    /// Hands what has come into a partition since to `visit`, but not more than
+    /// `most` records; then the span is what is still to be read.
+    ///
+    /// # Errors
+    /// The broker did not answer by `until`, or refused; the span is unchanged.
+    pub(super) fn news(
+        &self,
+        span: &mut Span,
+        most: i64,
+        until: Instant,
+        mut visit: impl FnMut(Record),
+    ) -> Result<(), Error> {
+        let bounds = self.reader.bounds(&span.topic, span.partition, until)?;
+        let start = span.offsets.start.clamp(bounds.start, bounds.end);
+        let end = bounds.end.min(start.saturating_add(most));
+        span.offsets = start..end;
+        self.reader.read(span, until, |record| {
+            visit(record);
+            ControlFlow::Continue(())
+        })?;
+        span.offsets = end..bounds.end;
+        Ok(())
+    }
+
+    fn partition_count(&mut self, topic: &Arc<str>, until: Instant) -> Result<i32, Error> {
+        if let Some((count, known_at)) = self.counts.get(topic)
+            && known_at.elapsed() < COUNT_AGE
+        {
+            return Ok(*count);
+        }
+        let count = self.reader.partition_count(topic, until)?;
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        if self.counts.len() >= MAX_COUNTS {
+            self.counts.clear();
+        }
+        self.counts
+            .insert(Arc::clone(topic), (count, Instant::now()));
+        Ok(count)
+    }
+}
+
+/// The id in a record's headers, if it is one of ours.
+pub(super) fn id_of(record: &Record) -> Option<RequestId> {
+    text(record, headers::ID)?.parse().ok()
+}
+
+fn source_of(record: &Record) -> Option<Source> {
+    Source::parse(text(record, headers::SOURCE)?)
+}
+
+fn text<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    std::str::from_utf8(record.headers.get_first(name)?).ok()
+}
