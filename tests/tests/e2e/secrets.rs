@@ -17,8 +17,8 @@ const IN_BROKEN_FILE: &str = "hunter2-in-a-broken-file";
 /// An API key made by the tool, and the file that knows it.
 fn new_key(folder: &Path) -> String {
     let made = tool(&["access", "new-key", "checkout", "--models", "digits"]);
-    let (key, entry) = made.split_once('\n').unwrap();
-    fs::write(folder.join("keys.toml"), entry).unwrap();
+    let (key, entry) = made.split_once('\n').expect("a key and its entry");
+    fs::write(folder.join("keys.toml"), entry).expect("the folder can be written");
     key.to_owned()
 }
 
@@ -38,19 +38,23 @@ fn ask(ingest: &Process, path: &str, headers: &[(&str, String)]) -> String {
     for (name, value) in headers {
         request = request.header(*name, value);
     }
-    let answer = request.send().unwrap();
-    format!("{:?}\n{}", answer.headers().clone(), answer.text().unwrap())
+    let answer = request.send().expect("ingest answers");
+    format!(
+        "{:?}\n{}",
+        answer.headers().clone(),
+        answer.text().expect("an answer is text")
+    )
 }
 
 /// What `millrace-ingest` says about settings, right or wrong.
 fn check_config(folder: &Path, settings: &str) -> String {
     let file = folder.join("checked.toml");
-    fs::write(&file, settings).unwrap();
+    fs::write(&file, settings).expect("the folder can be written");
     let output = Command::new(binary_path("millrace-ingest"))
         .args(["--check-config", "--config"])
         .arg(&file)
         .output()
-        .unwrap();
+        .expect("ingest starts");
     let said = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&said).into_owned()
 }
@@ -58,17 +62,18 @@ fn check_config(folder: &Path, settings: &str) -> String {
 /// All logs of the processes that ran in this folder.
 fn logs(folder: &Path) -> String {
     let entries = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+        .expect("the folder can be read")
+        .map(|entry| entry.expect("the folder can be read").path());
     let logs = entries.filter(|path| path.extension().is_some_and(|it| it == "log"));
-    logs.map(|path| fs::read_to_string(path).unwrap()).collect()
+    logs.map(|path| fs::read_to_string(path).expect("a log is text"))
+        .collect()
 }
 
 /// What --check-config says to right settings and to many that are nearly right.
 fn checked_configs(folder: &Path) -> String {
     let mut seen = String::new();
     seen.push_str(&check_config(folder, &settings(folder)));
-    fs::write(folder.join("keys.toml"), "").unwrap();
+    fs::write(folder.join("keys.toml"), "").expect("the folder can be written");
     let right = settings(folder);
     for wrong in [
         right.clone(),

@@ -185,7 +185,7 @@ impl<'s> Input<'s> {
         }
         match open {
             None => known == elements,
-            Some(_) if known == 0 || elements % known != 0 => false,
+            Some(_) if known == 0 || !elements.is_multiple_of(known) => false,
             Some(dimension) => {
                 *dimension = Some(elements / known);
                 true

@@ -80,7 +80,7 @@ fn random_sparse_rows_become_the_dense_rows_that_they_stand_for() {
         places.ends.resize(rows, values.len());
         let sparse = SparseTensor::new(places, floats(&values)).unwrap();
         let record = decoder
-            .decode(encode_inputs(&[], &[sparse.clone()]).unwrap())
+            .decode(encode_inputs(&[], std::slice::from_ref(&sparse)).unwrap())
             .unwrap();
         let tensor = record.tensor(0).unwrap();
         assert_eq!(tensor.typed::<f32>().unwrap(), expected);

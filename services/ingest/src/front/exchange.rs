@@ -196,7 +196,7 @@ impl Exchange {
         let answer = self.ask_infer(payload).await;
         let rows = answer.as_ref().ok().map(|answer| answer.outputs.rows());
         let Served { model, version, .. } = self.served();
-        self.front.statistics.count(model, *version, asking, rows);
+        self.front.statistics.count((model, *version), asking, rows);
         answer
     }
 

@@ -56,8 +56,10 @@ impl Measured {
 }
 
 impl Statistics {
-    /// Counts one request that infer was asked for; no rows is a failure.
-    pub(crate) fn count(&self, model: &str, version: i64, asking: Asking, rows: Option<usize>) {
+    /// Counts one request to a version of a model that infer was asked for; no
+    /// rows is a failure.
+    pub(crate) fn count(&self, whom: (&str, i64), asking: Asking, rows: Option<usize>) {
+        let (model, version) = whom;
         let now = Instant::now();
         let took = now.saturating_duration_since(asking.began);
         self.with(|versions| {
@@ -100,10 +102,10 @@ mod tests {
             began: asked - Duration::from_millis(5),
             asked,
         };
-        statistics.count("m", 1, asking, Some(3));
-        statistics.count("m", 1, asking, Some(2));
-        statistics.count("m", 1, asking, None);
-        statistics.count("m", 2, asking, None);
+        statistics.count(("m", 1), asking, Some(3));
+        statistics.count(("m", 1), asking, Some(2));
+        statistics.count(("m", 1), asking, None);
+        statistics.count(("m", 2), asking, None);
         let counts = statistics.of("m", 1);
         assert_eq!((counts.success.count, counts.fail.count), (2, 1));
         assert_eq!(counts.rows, 5);

@@ -29,8 +29,6 @@ const SEARCH_DEADLINE: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(50);
 /// How often an idle thread looks whether it shall stop.
 const IDLE: Duration = Duration::from_millis(500);
-/// So many records of a partition are read before other work has its turn.
-const MOST_AT_ONCE: i64 = 2_000;
 
 /// Why nothing can be said about a request.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -277,7 +275,7 @@ impl Desk {
             }
             let Watched { unread, jobs } = watched;
             let until = Instant::now() + SEARCH_DEADLINE;
-            let read = self.lookup.news(unread, MOST_AT_ONCE, until, |record| {
+            let read = self.lookup.news(unread, until, |record| {
                 hand_over(jobs, &record);
             });
             if let Err(error) = read {

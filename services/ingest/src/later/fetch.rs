@@ -123,9 +123,9 @@ impl Fetch {
     }
 
     /// The same request for an answer that is text.
-    pub(super) fn as_text(self) -> Self {
+    pub(super) fn into_text(self) -> Self {
         Self {
-            form: self.form.as_text(),
+            form: self.form.into_text(),
             ..self
         }
     }

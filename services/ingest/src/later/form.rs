@@ -40,7 +40,7 @@ impl Form {
     }
 
     /// The same as JSON, for where nothing else can be.
-    pub(super) fn as_text(self) -> Self {
+    pub(super) fn into_text(self) -> Self {
         match self {
             Self::Arrow => Self::Rows,
             text => text,
@@ -55,7 +55,7 @@ impl Form {
         };
         match arrow_body::Form::wanted(request, own) {
             arrow_body::Form::Arrow => Self::Arrow,
-            arrow_body::Form::Text => self.as_text(),
+            arrow_body::Form::Text => self.into_text(),
         }
     }
 

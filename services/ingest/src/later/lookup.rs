@@ -12,6 +12,9 @@ use crate::front::pending::RequestId;
 
 use super::place::{LOOK_AHEAD, Mark, place};
 
+/// So many records of a partition are read before other work has its turn.
+const MOST_AT_ONCE: i64 = 2_000;
+
 /// How long a partition count is believed.
 const COUNT_AGE: Duration = Duration::from_secs(30);
 /// So many topics' partition counts are kept.
@@ -83,7 +86,14 @@ impl Lookup {
             partition,
             offsets: bounds.clone(),
         };
-        let probe = |at| self.probe(sought, &results, at, until);
+        let probe = |at: i64| {
+            let end = at.saturating_add(LOOK_AHEAD).min(results.offsets.end);
+            let span = Span {
+                offsets: at..end,
+                ..results.clone()
+            };
+            self.probe(sought, &span, until)
+        };
         let offsets = place(bounds.clone(), sought.offset, probe)?;
         results.offsets = offsets;
         let mut found = None;
@@ -135,21 +145,10 @@ impl Lookup {
         }
     }
 
-    /// The first result of the request's partition at `at` or shortly after it.
-    fn probe(
-        &self,
-        sought: &Sought,
-        results: &Span,
-        at: i64,
-        until: Instant,
-    ) -> Result<Option<Mark>, Error> {
-        let end = at.saturating_add(LOOK_AHEAD).min(results.offsets.end);
-        let span = Span {
-            offsets: at..end,
-            ..results.clone()
-        };
+    /// The first result of the request's partition in a short span.
+    fn probe(&self, sought: &Sought, span: &Span, until: Instant) -> Result<Option<Mark>, Error> {
         let mut mark = None;
-        self.reader.read(&span, until, |record| {
+        self.reader.read(span, until, |record| {
             let source = source_of(&record).filter(|source| {
                 source.partition == sought.partition && *source.topic == *sought.requests
             });
@@ -166,20 +165,19 @@ impl Lookup {
     }
 
     /// Hands what has come into a partition since to `visit`, but not more than
-    /// `most` records; then the span is what is still to be read.
+    /// `MOST_AT_ONCE` records; then the span is what is still to be read.
     ///
     /// # Errors
     /// The broker did not answer by `until`, or refused; the span is unchanged.
     pub(super) fn news(
         &self,
         span: &mut Span,
-        most: i64,
         until: Instant,
         mut visit: impl FnMut(Record),
     ) -> Result<(), Error> {
         let bounds = self.reader.bounds(&span.topic, span.partition, until)?;
         let start = span.offsets.start.clamp(bounds.start, bounds.end);
-        let end = bounds.end.min(start.saturating_add(most));
+        let end = bounds.end.min(start.saturating_add(MOST_AT_ONCE));
         span.offsets = start..end;
         self.reader.read(span, until, |record| {
             visit(record);

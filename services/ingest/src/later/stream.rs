@@ -23,7 +23,7 @@ const BEAT: Duration = Duration::from_secs(15);
 /// # Errors
 /// Whatever can be said before the stream begins.
 pub(super) async fn answer(fetch: Fetch, max_wait: Duration) -> Result<HttpResponse, Error> {
-    let fetch = fetch.as_text();
+    let fetch = fetch.into_text();
     let first = fetch.find(Duration::ZERO).await?;
     let rest: Rest = match first {
         Some(result) => {

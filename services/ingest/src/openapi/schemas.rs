@@ -32,8 +32,11 @@ pub(super) fn of_header(name: &str) -> String {
     format!("Header.{name}")
 }
 
+/// Makes a JSON Schema.
+type Shape = fn() -> Value;
+
 /// The headers of answers, and their shapes.
-const HEADERS: [(&str, fn() -> Value); 4] = [
+const HEADERS: [(&str, Shape); 4] = [
     (
         "x-request-id",
         || json!({"type": "string", "minLength": 1, "maxLength": 128}),

@@ -94,87 +94,90 @@ fn dense_inputs_beside_sparse_ones_keep_their_names() {
     assert_eq!(values.typed::<f32>().unwrap(), [0.0, 1.5, 0.0, 1.5]);
 }
 
+/// Sparse tensors for a row of [3,-1], and what is said of each.
+const WRONG: [(&str, &str); 19] = [
+    (
+        r#"{"shape":[3,4],"data":[1]}"#,
+        "each once (input x, instance 0)",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1],"indices":[[0,0]],"x":1}"#,
+        "each once",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1],"data":[1],"indices":[[0,0]]}"#,
+        "each once",
+    ),
+    (
+        r#"{"shape":[2,4],"data":[],"indices":[]}"#,
+        "Expecting shape [3,-1] but got: [2,4] in a sparse tensor",
+    ),
+    (
+        r#"{"shape":[3],"data":[],"indices":[]}"#,
+        "Expecting shape [3,-1] but got: [3]",
+    ),
+    (
+        r#"{"shape":[3,4,1],"data":[],"indices":[]}"#,
+        "Expecting shape [3,-1] but got: [3,4,1]",
+    ),
+    (
+        r#"{"shape":[3,-4],"data":[],"indices":[]}"#,
+        "Expecting shape [3,-1] but got: [3,-4]",
+    ),
+    (
+        r#"{"shape":[3,99999999999],"data":[],"indices":[]}"#,
+        "Expecting shape [3,-1] but got: [3,99999999999]",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1,2],"indices":[[0,0]]}"#,
+        "indices and values differ in number",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1],"indices":[[0,0],[1,1]]}"#,
+        "indices and values differ in number",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1],"indices":[[0]]}"#,
+        "indices and values differ in number",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1],"indices":[[3,0]]}"#,
+        "an index is outside the shape",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1],"indices":[[0,-1]]}"#,
+        "an index is outside the shape",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1],"indices":[[0,4294967296]]}"#,
+        "an index is outside the shape",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[1,2,3],"indices":[[1,1],[0,0],[1,1]]}"#,
+        "two elements have the same index",
+    ),
+    (
+        r#"{"shape":[3,4],"data":["a"],"indices":[[1,1]]}"#,
+        "Type: String is not of expected type: float",
+    ),
+    (
+        r#"{"shape":[3,4],"data":[[1]],"indices":[[1,1]]}"#,
+        "is no sparse tensor",
+    ),
+    (
+        r#"{"shape":[3,4],"data":1,"indices":[[1,1]]}"#,
+        "is no sparse tensor",
+    ),
+    (
+        r#"{"shape":[3,4.5],"data":[1],"indices":[[1,1]]}"#,
+        "Expecting shape [3,-1] but got: [3,4.5]",
+    ),
+];
+
 #[test]
 fn wrong_sparse_tensors_are_refused_with_the_reason() {
     let model = single(DType::Float32, &[3, -1]);
-    for (value, fragment) in [
-        (
-            r#"{"shape":[3,4],"data":[1]}"#,
-            "each once (input x, instance 0)",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1],"indices":[[0,0]],"x":1}"#,
-            "each once",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1],"data":[1],"indices":[[0,0]]}"#,
-            "each once",
-        ),
-        (
-            r#"{"shape":[2,4],"data":[],"indices":[]}"#,
-            "Expecting shape [3,-1] but got: [2,4] in a sparse tensor",
-        ),
-        (
-            r#"{"shape":[3],"data":[],"indices":[]}"#,
-            "Expecting shape [3,-1] but got: [3]",
-        ),
-        (
-            r#"{"shape":[3,4,1],"data":[],"indices":[]}"#,
-            "Expecting shape [3,-1] but got: [3,4,1]",
-        ),
-        (
-            r#"{"shape":[3,-4],"data":[],"indices":[]}"#,
-            "Expecting shape [3,-1] but got: [3,-4]",
-        ),
-        (
-            r#"{"shape":[3,99999999999],"data":[],"indices":[]}"#,
-            "Expecting shape [3,-1] but got: [3,99999999999]",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1,2],"indices":[[0,0]]}"#,
-            "indices and values differ in number",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1],"indices":[[0,0],[1,1]]}"#,
-            "indices and values differ in number",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1],"indices":[[0]]}"#,
-            "indices and values differ in number",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1],"indices":[[3,0]]}"#,
-            "an index is outside the shape",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1],"indices":[[0,-1]]}"#,
-            "an index is outside the shape",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1],"indices":[[0,4294967296]]}"#,
-            "an index is outside the shape",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[1,2,3],"indices":[[1,1],[0,0],[1,1]]}"#,
-            "two elements have the same index",
-        ),
-        (
-            r#"{"shape":[3,4],"data":["a"],"indices":[[1,1]]}"#,
-            "Type: String is not of expected type: float",
-        ),
-        (
-            r#"{"shape":[3,4],"data":[[1]],"indices":[[1,1]]}"#,
-            "is no sparse tensor",
-        ),
-        (
-            r#"{"shape":[3,4],"data":1,"indices":[[1,1]]}"#,
-            "is no sparse tensor",
-        ),
-        (
-            r#"{"shape":[3,4.5],"data":[1],"indices":[[1,1]]}"#,
-            "Expecting shape [3,-1] but got: [3,4.5]",
-        ),
-    ] {
+    for (value, fragment) in WRONG {
         let named = format!("{{\"instances\": [{{\"x\": {value}}}]}}");
         check_refused(&named, &model, fragment);
         check_refused(format!("{{\"instances\": [{value}]}}"), &model, "");

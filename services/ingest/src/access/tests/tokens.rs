@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// Reads a private key in PEM.
+type ReadKey = fn(&[u8]) -> jsonwebtoken::errors::Result<EncodingKey>;
+
 /// A signer, and the public key that its tokens are verified with.
 struct Signer {
     kid: &'static str,
@@ -23,12 +26,11 @@ struct Signer {
 
 impl Signer {
     fn new(kid: &'static str, algorithm: Algorithm) -> Self {
-        let (kind, read): (_, fn(&[u8]) -> jsonwebtoken::errors::Result<EncodingKey>) =
-            match algorithm {
-                Algorithm::RS256 => (&PKCS_RSA_SHA256, EncodingKey::from_rsa_pem),
-                Algorithm::ES256 => (&PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_pem),
-                _ => (&PKCS_ED25519, EncodingKey::from_ed_pem),
-            };
+        let (kind, read): (_, ReadKey) = match algorithm {
+            Algorithm::RS256 => (&PKCS_RSA_SHA256, EncodingKey::from_rsa_pem),
+            Algorithm::ES256 => (&PKCS_ECDSA_P256_SHA256, EncodingKey::from_ec_pem),
+            _ => (&PKCS_ED25519, EncodingKey::from_ed_pem),
+        };
         let pair = KeyPair::generate_for(kind).unwrap();
         let key = read(pair.serialize_pem().as_bytes()).unwrap();
         let mut jwk = match algorithm {
