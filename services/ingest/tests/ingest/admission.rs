@@ -109,6 +109,8 @@ fn memory_stays_bounded_whatever_is_offered() {
     settings.limits.decompressed_bytes = 1 << 20;
     settings.limits.record_bytes = 2_000_000;
     settings.request_timeout = Duration::from_secs(3);
+    // On a busy machine 200 callers at once take their time to send.
+    settings.http.read_timeout = Duration::from_secs(30);
     let ingest = Process::start(settings);
     let scene = Scene::around(ingest.address, prefix);
     scene.serve(&model_m(), |_| Vec::new());
@@ -130,8 +132,9 @@ fn memory_stays_bounded_whatever_is_offered() {
         for caller in &mut callers {
             // A refused caller who still sends may find the connection closed.
             let status = caller.read().map_or(503, |answer| answer.status);
-            assert!([503, 504].contains(&status), "{status}");
-            refused += u32::from(status == 503);
+            // 408: the whole time of the request has passed before its body was there.
+            assert!([408, 503, 504].contains(&status), "{status}");
+            refused += u32::from(status != 504);
         }
         most = most.max(ingest.resident_bytes());
     }
