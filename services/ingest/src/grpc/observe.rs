@@ -62,10 +62,12 @@ async fn observe(
     let name = name_of(request.headers(), id);
     let route = route_of(request.uri().path());
     let _in_flight = Counted::new(&front.metrics.in_flight);
-    let (mut response, reason) = match Seen::of(&front, request.headers(), id, at) {
+    let (head, body) = request.into_parts();
+    let (mut response, reason) = match Seen::of(&front, &head, id, at) {
         Ok(mut seen) => {
-            let connection = request.extensions().get::<TcpConnectInfo>();
+            let connection = head.extensions.get::<TcpConnectInfo>();
             seen.address = connection.and_then(|it| Some(it.remote_addr()?.ip()));
+            let request = Request::from_parts(head, body);
             let response = services.answer(request, &seen).await;
             (response, seen.reason())
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::Status;
-use tonic::codegen::http::HeaderMap;
+use tonic::codegen::http::request::Parts;
 
 use crate::access::{AUTHORIZATION, Caller, Presented, X_API_KEY};
 use crate::front::admission::Reservation;
@@ -17,6 +17,14 @@ use crate::later::wish::Wish;
 
 use super::error::{GrpcError, status_of};
 use super::timeout;
+
+/// What load balancers ask without credentials.
+const OPEN: [&str; 4] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+];
 
 /// A call: what its head says, and what is held on its behalf. Clones are of the same call.
 #[derive(Clone)]
@@ -44,10 +52,11 @@ impl Seen {
     /// Credentials or a time-out that cannot be accepted.
     pub(super) fn of(
         front: &Front,
-        headers: &HeaderMap,
+        head: &Parts,
         id: RequestId,
         at: Instant,
     ) -> Result<Self, Error> {
+        let headers = &head.headers;
         let parents = headers
             .get_all("traceparent")
             .iter()
@@ -72,7 +81,10 @@ impl Seen {
             at,
             trace: TraceContext::of(parents, state),
             timeout,
-            caller: front.access.authenticate(presented)?,
+            caller: match OPEN.contains(&head.uri.path()) {
+                true => Caller::nobody(),
+                false => front.access.authenticate(presented)?,
+            },
             address: None,
             wish,
             held: Arc::new(Mutex::new(front.admission.reserve())),

@@ -7,7 +7,7 @@ use prost::Message;
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
 
-use super::proto::inference::ModelInferRequest;
+use super::proto::inference::{ModelInferRequest, ServerLiveRequest};
 use super::{ask, check_alive, check_refusal, client, good, raw_input, run};
 use crate::client::get;
 use crate::played::{echo, model_m};
@@ -287,4 +287,39 @@ fn a_request_that_is_not_answered_by_the_drain_deadline_is_told_so() {
     });
     check_refusal(answer, Code::Unavailable, "ingest is stopping");
     scene.stop().unwrap();
+}
+
+#[test]
+fn who_shows_no_good_key_is_turned_away_and_health_is_open_to_all() {
+    // H81
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.toml");
+    // The digest of "secret-of-a-test".
+    let digest = "e85681f94a03706fdafb9ef2e359a5a4e5281589fea545b74e2e920fa625ca9f";
+    let key = "[[keys]]\nname = \"tester\"\nmodels = [\"m\"]\nrights = [\"predict\"]\n";
+    std::fs::write(&keys, format!("{key}sha256 = \"{digest}\"\n")).unwrap();
+    let scene = Scene::start(|settings| settings.access.api_keys = Some(keys));
+    scene.serve(&model_m(), echo);
+    scene.wait_ready();
+    let send = |key: Option<&'static str>, model: &str| {
+        let mut request = tonic::Request::new(good());
+        request.get_mut().model_name = model.to_owned();
+        if let Some(key) = key {
+            let metadata = request.metadata_mut();
+            metadata.insert("x-api-key", key.parse().unwrap());
+        }
+        run(async { client(scene.grpc).await.model_infer(request).await })
+    };
+    check_refusal(send(None, "m"), Code::Unauthenticated, "no credentials");
+    check_refusal(send(Some("wrong"), "m"), Code::Unauthenticated, "not valid");
+    let good = Some("secret-of-a-test");
+    check_refusal(
+        send(good, "other"),
+        Code::PermissionDenied,
+        "may not predict",
+    );
+    assert!(send(good, "m").is_ok());
+    let live = ServerLiveRequest {};
+    let live = run(async { client(scene.grpc).await.server_live(live).await });
+    assert!(live.unwrap().into_inner().live);
 }
