@@ -104,9 +104,8 @@ impl Stage {
             least = least.min(began.elapsed());
         }
         let size_bytes = row.requests.iter().map(Vec::len).max().unwrap_or(0);
-        let good = self.good(size_bytes);
-        if least > good * 2 + SPARE {
-            return Err(format!("takes {least:?}, a good request {good:?}"));
+        if least > self.good(size_bytes) * 2 + SPARE {
+            self.check_time(row, size_bytes)?;
         }
         let grown = self.process.resident_bytes().saturating_sub(memory);
         if grown > MAX_GROWTH_BYTES {
@@ -123,25 +122,44 @@ impl Stage {
         Ok(())
     }
 
-    /// The least time of a good request of about this size: numbers, then white space.
+    /// The row and good requests by turns: what slows the machine down slows both.
+    fn check_time(&mut self, row: &Row, size_bytes: usize) -> Result<(), String> {
+        let (mut least, mut good) = (Duration::MAX, Duration::MAX);
+        for request in row.requests.iter().cycle().take(REPEATS) {
+            let began = Instant::now();
+            self.send(request)?;
+            least = least.min(began.elapsed());
+            good = good.min(self.time_of_good(size_bytes));
+        }
+        match least > good * 2 + SPARE {
+            true => Err(format!("takes {least:?}, a good request {good:?}")),
+            false => Ok(()),
+        }
+    }
+
+    /// The least time of a good request of about this size, when it was first asked for.
     fn good(&mut self, size_bytes: usize) -> Duration {
-        let size_bytes = size_bytes.next_power_of_two().min(8 << 20);
-        if let Some(known) = self.good.get(&size_bytes) {
+        let class = size_bytes.next_power_of_two();
+        if let Some(known) = self.good.get(&class) {
             return *known;
         }
+        let times = (0..5).map(|_| self.time_of_good(size_bytes));
+        let least = times.min().unwrap_or_default();
+        self.good.insert(class, least);
+        least
+    }
+
+    /// The time of one good request of about this size: numbers, then white space.
+    fn time_of_good(&self, size_bytes: usize) -> Duration {
+        let size_bytes = size_bytes.next_power_of_two().min(8 << 20);
         let mut body = br#"{"instances": [[1,2,3,4]]"#.to_vec();
         body.resize(size_bytes.max(body.len() + 1), b' ');
         body.push(b'}');
         let bytes = request("POST", M, &["Content-Type: application/json"], &body);
-        let mut least = Duration::MAX;
-        for _ in 0..5 {
-            let began = Instant::now();
-            let status = self.send(&bytes).map(|answer| answer.status);
-            assert_eq!(status, Ok(200), "a good request of {size_bytes} bytes");
-            least = least.min(began.elapsed());
-        }
-        self.good.insert(size_bytes, least);
-        least
+        let began = Instant::now();
+        let status = self.send(&bytes).map(|answer| answer.status);
+        assert_eq!(status, Ok(200), "a good request of {size_bytes} bytes");
+        began.elapsed()
     }
 }
 
