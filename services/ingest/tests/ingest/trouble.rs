@@ -69,7 +69,8 @@ fn before_its_topics_exist_ingest_is_not_ready_and_then_it_is() {
 fn a_model_whose_replicas_are_gone_is_unavailable_and_readiness_closes() {
     let scene = Scene::start(|_| {});
     let mut descriptor = model_m();
-    descriptor.lease_until_unix_ms = unix_ms() + 2_000;
+    // Long enough to become ready in on a busy machine.
+    descriptor.lease_until_unix_ms = unix_ms() + 8_000;
     scene.serve(&descriptor, echo);
     scene.wait_ready();
     scene.wait_answer("/ready", |answer| answer.status == 503);
