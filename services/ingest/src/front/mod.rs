@@ -149,7 +149,7 @@ impl Front {
     pub(crate) fn begin(&self, head: Head, target: &Target) -> Result<Exchange, Error> {
         self.permit(&head.caller, Right::Predict, &target.model)?;
         self.count(&head)?;
-        let served = self.find(&head.caller, Right::Predict, target)?;
+        let served = self.find_permitted(&head.caller, target)?;
         let limit = self.limits.max_lag_records;
         Behind::check(&served.model, served.backlog_records, limit)?;
         Exchange::begin(self.clone(), head, target, served)

@@ -33,6 +33,14 @@ impl Front {
         target: &Target,
     ) -> Result<Served, Error> {
         self.permit(caller, right, &target.model)?;
+        self.find_permitted(caller, target)
+    }
+
+    /// The same for a caller who has been permitted.
+    ///
+    /// # Errors
+    /// [`NotServed`]
+    pub(super) fn find_permitted(&self, caller: &Caller, target: &Target) -> Result<Served, Error> {
         let found = self.catalog.find(&target.model, &target.wanted, unix_ms());
         found.map_err(|error| error.told_to(caller).into())
     }

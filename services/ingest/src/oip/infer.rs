@@ -7,7 +7,7 @@ use millrace_wire::oip::{self, InferBody, Outputs};
 use super::error::OipError;
 use super::select::select;
 use crate::arrow_body::{self, Form};
-use crate::front::{Answer, Error, Front, Head, Target};
+use crate::front::{Answer, Error, Front, Head, Target, records};
 use crate::http::body::{self, MediaTypes};
 use crate::later::{self, accept};
 
@@ -58,7 +58,7 @@ pub(super) async fn infer(
             header_length: header_length.as_deref(),
         };
         let parsed = oip::parse_infer(body, &served.signature, &limits).map_err(OipError::Body)?;
-        let payload = millrace_wire::encode_tensors(&parsed.tensors).map_err(Error::Encode)?;
+        let payload = records::encode(&parsed.tensors).map_err(Error::Encode)?;
         let asked = Asked {
             id: parsed.id,
             outputs: parsed.outputs,
