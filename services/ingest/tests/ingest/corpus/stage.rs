@@ -12,8 +12,11 @@ use crate::scene::{Scene, create_topics, settings};
 const REPEATS: usize = 100;
 /// Repeats before memory and descriptors are looked at for the first time.
 const WARM_UP: usize = 10;
-/// What a row may add to the process's memory.
+/// What a row may add to the process's memory, each time it is repeated.
 const MAX_GROWTH_BYTES: u64 = 1 << 20;
+/// How often the repeats are looked at. What leaks grows every time; what an allocator, another
+/// thread or the broker's client sets aside once does not.
+const LOOKS: usize = 3;
 /// What any refusal may take beyond twice the time of a good request of the same size.
 const SPARE: Duration = Duration::from_millis(1);
 /// How long closed connections may take to disappear.
@@ -96,18 +99,16 @@ impl Stage {
         for request in row.requests.iter().cycle().take(WARM_UP) {
             self.send(request)?;
         }
-        let (memory, descriptors) = (self.process.resident_bytes(), self.process.descriptors());
-        let mut least = Duration::MAX;
-        for request in row.requests.iter().cycle().take(REPEATS) {
-            let began = Instant::now();
-            self.send(request)?;
-            least = least.min(began.elapsed());
+        let descriptors = self.process.descriptors();
+        let mut grown = u64::MAX;
+        for _ in 0..LOOKS {
+            let memory = self.process.resident_bytes();
+            self.check_times(row)?;
+            grown = grown.min(self.process.resident_bytes().saturating_sub(memory));
+            if grown <= MAX_GROWTH_BYTES {
+                break;
+            }
         }
-        let size_bytes = row.requests.iter().map(Vec::len).max().unwrap_or(0);
-        if least > self.good(size_bytes) * 2 + SPARE {
-            self.check_time(row, size_bytes)?;
-        }
-        let grown = self.process.resident_bytes().saturating_sub(memory);
         if grown > MAX_GROWTH_BYTES {
             return Err(format!("{REPEATS} repeats took {grown} bytes of memory"));
         }
@@ -122,8 +123,23 @@ impl Stage {
         Ok(())
     }
 
+    /// No repeat is slow: the fastest is held against a good request, first against an earlier one.
+    fn check_times(&mut self, row: &Row) -> Result<(), String> {
+        let mut least = Duration::MAX;
+        for request in row.requests.iter().cycle().take(REPEATS) {
+            let began = Instant::now();
+            self.send(request)?;
+            least = least.min(began.elapsed());
+        }
+        let size_bytes = row.requests.iter().map(Vec::len).max().unwrap_or(0);
+        match least > self.good(size_bytes) * 2 + SPARE {
+            true => self.check_by_turns(row, size_bytes),
+            false => Ok(()),
+        }
+    }
+
     /// The row and good requests by turns: what slows the machine down slows both.
-    fn check_time(&mut self, row: &Row, size_bytes: usize) -> Result<(), String> {
+    fn check_by_turns(&mut self, row: &Row, size_bytes: usize) -> Result<(), String> {
         let (mut least, mut good) = (Duration::MAX, Duration::MAX);
         for request in row.requests.iter().cycle().take(REPEATS) {
             let began = Instant::now();
