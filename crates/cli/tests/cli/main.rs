@@ -1,0 +1,8 @@
+//! The command line as its users meet it: the built program, its answers and its exit codes.
+//! One module per command; those that need a broker find it in `MILLRACE_KAFKA__BROKERS`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed, and unwrap says where"
+)]
+
+mod program;
