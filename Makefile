@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance faults lint audit bench fuzz models clean
+.PHONY: help setup build demo test conformance faults lint audit bench fuzz models wheel clean
 
 PYTHON_TESTS := tests/python tests/conformance/quick schemas models load/models
 DENY := .native/cargo-deny/bin/cargo-deny
@@ -38,6 +38,7 @@ _tests:
 	failed=0; \
 	cargo test --workspace --no-fail-fast || failed=1; \
 	.venv/bin/python -m pytest -q -p no:cacheprovider $(PYTHON_TESTS) || failed=1; \
+	(cd clients/python && ../../.venv/bin/python -m pytest -q) || failed=1; \
 	exit $$failed
 
 conformance: setup ## Point clients that nobody here wrote at a running line (installs about 1 GB of them, once)
@@ -59,7 +60,10 @@ faults: setup ## Kill the sink at 20 random moments instead of 5, with every des
 	cargo build --workspace --all-targets
 	scripts/with-broker cargo test --workspace --test sink -- kill
 
-lint: ## Check formatting and run clippy with warnings as errors
+lint: setup ## Check formatting, and run clippy, ruff and mypy with warnings as errors
+	.venv/bin/ruff format --quiet --check --no-cache clients/python
+	.venv/bin/ruff check --quiet --no-cache clients/python
+	cd clients/python && ../../.venv/bin/mypy --no-error-summary --cache-dir ../../target/mypy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
@@ -83,6 +87,9 @@ models: ## Make the committed models anew from their scripts
 	for script in models/*.py load/models/*.py; do \
 	  case "$$script" in *test_*) ;; *) $(MODELS_VENV)/bin/python "$$script" ;; esac; \
 	done
+
+wheel: setup ## Build the Python client's wheel into target/wheels
+	.venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir target/wheels clients/python
 
 clean: ## Remove everything that was built or fetched
 	cargo clean

@@ -66,6 +66,20 @@ GRAPHS = {
             y = Mul (x, two)
         }
     """,
+    # The inputs of the Python snippet on Cluster Serving's slides: an image and two tensors of any size.
+    "slides": """
+        slides (uint8[batch, height, width, channels] img, int64[batch, n] tensor1, int64[batch, m, k] tensor2)
+            => (float[batch] brightness, int64[batch] sum1, int64[batch] sum2)
+        {
+            axis_1 = Constant <value_ints: ints = [1]> ()
+            axes_1_2 = Constant <value_ints: ints = [1, 2]> ()
+            axes_1_2_3 = Constant <value_ints: ints = [1, 2, 3]> ()
+            pixels = Cast <to = 1> (img)
+            brightness = ReduceMean <keepdims = 0> (pixels, axes_1_2_3)
+            sum1 = ReduceSum <keepdims = 0> (tensor1, axis_1)
+            sum2 = ReduceSum <keepdims = 0> (tensor2, axes_1_2)
+        }
+    """,
 }
 
 # Input names of `types`, which are the types' names in the Open Inference Protocol in lower case, and ONNX's names.

@@ -145,3 +145,14 @@ def some_values(name, rows):
         return np.arange(rows * 3).reshape(rows, 3) % 2 == 0
     limits = np.finfo(dtype) if name.startswith("fp") else np.iinfo(dtype)
     return np.array([[limits.min, limits.max, row] for row in range(rows)], dtype)
+
+
+@pytest.mark.parametrize("rows", BATCHES)
+def test_slides_takes_an_image_and_two_tensors(rows):
+    image = np.random.default_rng(rows).integers(0, 256, (rows, 3, 5, 3), np.uint8)
+    tensor = np.arange(rows * 4).reshape(rows, 2, 2)
+    feed = {"img": image, "tensor1": tensor.reshape(rows, 4), "tensor2": tensor}
+    brightness, sum1, sum2 = load("slides").run(["brightness", "sum1", "sum2"], feed)
+    np.testing.assert_allclose(brightness, image.mean((1, 2, 3)), rtol=1e-6)
+    np.testing.assert_array_equal(sum1, tensor.sum((1, 2)))
+    np.testing.assert_array_equal(sum2, tensor.sum((1, 2)))

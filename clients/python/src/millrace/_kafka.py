@@ -1,0 +1,356 @@
+"""The line over Kafka: records to `requests.<model>`, answers from one partition of `replies`.
+
+The partition is assigned from its end, with no group, and named in `mr-reply-to`, as ingest does:
+there is nothing to coordinate, and ids carry 128 random bits, so that clients which share a
+partition skip each other's answers. The same consumer follows the models topic.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from millrace._catalog import Catalog
+from millrace._exceptions import (
+    Closed,
+    ConnectionFailed,
+    InputError,
+    MillraceError,
+    Overloaded,
+    TimedOut,
+    Undelivered,
+)
+from millrace._outstanding import Future, Outstanding
+from millrace._prediction import Prediction, read_result
+from millrace._settings import MOST_QUEUED, Settings
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Message, Producer
+
+_log = logging.getLogger("millrace")
+_POLL_S = 0.05
+_BATCH = 1000
+# How many sends pass before the producer's reports are looked at.
+_REPORTS_EVERY = 256
+_MOST_IDS = 100
+
+_lines: weakref.WeakSet[KafkaLine] = weakref.WeakSet()
+
+
+class KafkaLine:
+    """One producer, one consumer, and the thread that reads what comes.
+
+    Raises:
+        ConnectionFailed: No broker, or topics that are not there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.catalog = Catalog()
+        self.outstanding = Outstanding(_read_message, settings.max_in_flight, settings.max_bytes)
+        self.outstanding.trouble = lambda: self._trouble
+        self._trouble = ""
+        self._random = random.Random(os.urandom(32)).getrandbits
+        self._sends = 0
+        self._lost_ids: list[str] = []
+        self._lost = 0
+        self._lost_why = ""
+        self._stopping = threading.Event()
+        self._closing = threading.Lock()
+        self._producer, self._consumer = self._connect()
+        self._thread = threading.Thread(target=self._run, name="millrace-replies", daemon=True)
+        self._thread.start()
+        _lines.add(self)
+
+    def submit(
+        self, model: str, record: tuple[bytes, bool], timeout: float, headers: tuple[Any, ...] = ()
+    ) -> Future:
+        """Sends one record and returns the future of its answer; waits for room.
+
+        Args:
+            model: Whose topic it goes to.
+            record: One Arrow record, and whether it holds a single instance.
+            timeout: Seconds until the future is over.
+            headers: More headers.
+
+        Raises:
+            Overloaded: There was no room in time.
+            Closed: The client was closed.
+        """
+        outstanding, now = self.outstanding, time.monotonic()
+        if outstanding.closed or outstanding.is_full():
+            outstanding.wait_for_room(now + timeout, timeout)
+        id = f"{self._random(128):032x}"
+        future = Future(outstanding, id, timeout, now + timeout, record[1])
+        outstanding.enter(future)
+        deadline_unix_ms = str(int((time.time() + timeout) * 1000))
+        ours = [("mr-id", id), self._reply_to, ("mr-deadline", deadline_unix_ms), *headers]
+        try:
+            self._produce(self.settings.requests(model), record[0], ours, (now + timeout, timeout))
+        except BaseException:
+            outstanding.leave(future)
+            raise
+        return future
+
+    def send(
+        self, model: str, record: bytes, headers: list[tuple[str, str]], timeout: float
+    ) -> None:
+        """Sends one record whose answer nobody waits for here; waits for room.
+
+        Raises:
+            Undelivered: Earlier records did not reach the broker.
+            Overloaded, Closed: As for `submit`.
+        """
+        self._raise_lost()
+        if self.outstanding.closed:
+            raise self.outstanding.closed
+        deadline = time.monotonic() + timeout
+        self._produce(self.settings.requests(model), record, headers, (deadline, timeout))
+
+    def is_full(self) -> bool:
+        """Whether the producer may have no room for one more record."""
+        return len(self._producer) >= MOST_QUEUED - 1000
+
+    def flush(self, timeout: float) -> None:
+        """Waits until the broker has everything that was sent.
+
+        Raises:
+            Undelivered: Records that the broker did not take, or has not taken in time.
+        """
+        left = self._producer.flush(timeout)
+        self._raise_lost()
+        if left:
+            sentence = f"{left} records did not reach the broker within {timeout:g} s"
+            raise Undelivered(self._with_trouble(sentence), count=left)
+
+    def close(self, timeout: float) -> None:
+        """Lets what is on its way arrive, then ends.
+
+        Raises:
+            Undelivered: Records that did not reach the broker; they will not be sent any more.
+        """
+        with self._closing:
+            if self._stopping.is_set():
+                return
+            deadline = time.monotonic() + timeout
+            self.outstanding.closed = Closed("the client was closed")
+            self.outstanding.wake()
+            try:
+                self.outstanding.wait_until_answered(deadline)
+                self.flush(max(0.0, deadline - time.monotonic()))
+            finally:
+                self._stop()
+
+    def _stop(self) -> None:
+        _lines.discard(self)
+        self._stopping.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        self._consumer.close()
+        if len(self._producer):  # what is still here was reported; it must not arrive later
+            self._producer.purge()
+            self._producer.flush(1.0)
+        closed = Closed("the client was closed before the answer came")
+        self.outstanding.fail_all(closed)
+
+    def _connect(self) -> tuple[Producer, Consumer]:
+        import confluent_kafka as kafka
+
+        deadline = time.monotonic() + self.settings.connect_timeout
+        settings = self.settings
+        try:
+            producer = kafka.Producer({**settings.producer(), "error_cb": self._on_error})
+            consumer = kafka.Consumer({**settings.consumer(), "error_cb": self._on_error})
+        except (kafka.KafkaException, ValueError, TypeError) as error:
+            raise ConnectionFailed(f"the options for Kafka cannot be used: {error}") from error
+        self._no_partition_left = kafka.KafkaError._PARTITION_EOF
+        try:
+            replies = random.SystemRandom().randrange(self._partitions(consumer, settings.replies))
+            self._partitions(consumer, settings.models)
+            self._reply_to = ("mr-reply-to", f"{settings.replies}/{replies}")
+            ends = []
+            for topic, partition in ((settings.replies, replies), (settings.models, 0)):
+                place = kafka.TopicPartition(topic, partition)
+                left = max(0.1, deadline - time.monotonic())
+                low, high = consumer.get_watermark_offsets(place, timeout=left)
+                ends.append((topic, partition, low, high))
+            (topic, partition, _, end), (models, _, first, last) = ends
+            consumer.assign(
+                [
+                    kafka.TopicPartition(topic, partition, end),
+                    kafka.TopicPartition(models, 0, first),
+                ]
+            )
+            self._read_models(consumer, last, deadline)
+        except kafka.KafkaException as error:
+            consumer.close()
+            raise self._not_reached(str(error.args[0])) from error
+        except MillraceError:
+            consumer.close()
+            raise
+        return producer, consumer
+
+    def _partitions(self, consumer: Consumer, topic: str) -> int:
+        # Asked for by name, the broker says so when a topic is missing, without creating it.
+        metadata = consumer.list_topics(topic, timeout=self.settings.connect_timeout)
+        found = metadata.topics[topic]
+        if found.error is not None or not found.partitions:
+            sentence = f"topic {topic} is not there ({found.error}): is the prefix right? "
+            raise ConnectionFailed(sentence + "'millrace topics apply' creates topics")
+        return len(found.partitions)
+
+    def _read_models(self, consumer: Consumer, end: int, deadline: float) -> None:
+        """Reads the models topic as far as it was written when we came."""
+        position = -1 if end else 0
+        while position < end:
+            message = consumer.poll(_POLL_S)
+            if message is not None and message.topic() == self.settings.models:
+                offset = message.offset()
+                error = message.error()
+                if error is None:
+                    self._apply(message)
+                    position = max(position, (offset or 0) + 1)
+                elif error.code() == self._no_partition_left:
+                    return
+            elif time.monotonic() > deadline:
+                raise self._not_reached(f"topic {self.settings.models} was not read in time")
+
+    def _not_reached(self, why: str) -> ConnectionFailed:
+        sentence = f"cannot connect to {self.settings.brokers}: {why}"
+        return ConnectionFailed(self._with_trouble(sentence))
+
+    def _produce(
+        self, topic: str, value: bytes, headers: list[Any], until: tuple[float, float]
+    ) -> None:
+        self._sends += 1
+        if self._sends % _REPORTS_EVERY == 0:
+            self._producer.poll(0)
+        while True:
+            try:
+                return self._producer.produce(
+                    topic, value, headers=headers, on_delivery=self._on_failure
+                )
+            except BufferError:
+                deadline, timeout = until
+                if time.monotonic() >= deadline:
+                    sentence = f"no room within {timeout:g} s: the broker takes nothing"
+                    raise Overloaded(self._with_trouble(sentence)) from None
+                self._producer.poll(0.01)
+            except Exception as error:
+                raise InputError(f"the record cannot be sent: {_why(error)}") from error
+
+    def _on_failure(self, error: KafkaError | None, message: Message) -> None:
+        """A record did not reach the broker; librdkafka has tried again as long as it may."""
+        if error is None:
+            return
+        headers: Mapping[str, Any] = dict(message.headers() or ())
+        id = (headers.get("mr-id") or b"").decode()
+        topic = message.topic() or ""
+        why = f"request {id} did not reach topic {topic}: {error.str()}"
+        if "mr-reply-to" in headers:
+            kind = TimedOut if error.code() == -192 else Undelivered  # _MSG_TIMED_OUT
+            self.outstanding.complete(id, kind(self._with_trouble(why)), 0)
+            self.outstanding.wake()
+            return
+        self._lost += 1
+        self._lost_why = why
+        if len(self._lost_ids) < _MOST_IDS:
+            self._lost_ids.append(id)
+
+    def _raise_lost(self) -> None:
+        if not self._lost:
+            return
+        lost, ids, why = self._lost, tuple(self._lost_ids), self._lost_why
+        self._lost, self._lost_ids = 0, []
+        sentence = f"{lost} records did not reach the broker, the last one: {why}"
+        raise Undelivered(self._with_trouble(sentence), ids=ids, count=lost)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._trouble = error.str()
+        _log.debug("kafka: %s", error.str())
+
+    def _with_trouble(self, sentence: str) -> str:
+        return f"{sentence} ({self._trouble})" if self._trouble else sentence
+
+    def _run(self) -> None:
+        sends = -1
+        try:
+            while not self._stopping.is_set():
+                message = self._consumer.poll(_POLL_S)
+                if message is not None:
+                    self._take([message, *self._consumer.consume(_BATCH, 0)])
+                self.outstanding.expire()
+                if sends == self._sends:  # nobody sends at the moment who would look at reports
+                    self._producer.poll(0)
+                sends = self._sends
+        except Exception as error:
+            _log.exception("the thread that reads replies failed")
+            closed = Closed(f"the thread that reads replies failed: {error}")
+            self.outstanding.closed = closed
+            self.outstanding.fail_all(closed)
+
+    def _take(self, messages: list[Message]) -> None:
+        complete, models = self.outstanding.complete, self.settings.models
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                if error.code() != self._no_partition_left:
+                    self._on_error(error)
+            elif message.topic() == models:
+                self._apply(message)
+            else:
+                key = message.key()
+                if key is not None:
+                    value = message.value()
+                    complete(key.decode("latin-1"), message, len(value) if value else 0)
+        self._trouble = ""
+        self.outstanding.wake()
+
+    def _apply(self, message: Message) -> None:
+        try:
+            self.catalog.apply(message.key(), message.value())
+        except ValueError as error:
+            _log.warning("record %s of the models topic ignored: %s", message.offset(), error)
+
+    def _forked(self) -> None:
+        """In a child process the threads of this client do not exist."""
+        sentence = "this client belongs to the parent process: make one after the fork"
+        self.outstanding.closed = Closed(sentence)
+        self._stopping.set()
+
+
+def _read_message(message: Message, single: bool) -> Prediction:
+    return read_result(message.headers(), message.value(), single)  # type: ignore[arg-type]
+
+
+def _why(error: Exception) -> str:
+    reason = error.args[0] if error.args else error
+    return reason.str() if hasattr(reason, "str") else str(reason)
+
+
+@atexit.register
+def _close_all() -> None:
+    """Nothing that was sent is lost because a script ended without `close`."""
+    for line in list(_lines):
+        if line.outstanding.closed:
+            continue
+        try:
+            line.flush(line.settings.delivery_timeout)
+        except MillraceError as error:
+            _log.error("millrace: at the end of the program: %s", error)
+
+
+def _after_fork() -> None:
+    for line in list(_lines):
+        line._forked()
+    _lines.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
