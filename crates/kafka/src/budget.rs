@@ -39,14 +39,14 @@ impl Budget {
         }
     }
 
-    pub(crate) fn take(&self, bytes: usize) {
+    pub(crate) fn take(&self, bytes: usize, records: usize) {
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
-        self.records.fetch_add(1, Ordering::SeqCst);
+        self.records.fetch_add(records, Ordering::SeqCst);
     }
 
-    pub(crate) fn give_back(&self, bytes: usize) {
+    pub(crate) fn give_back(&self, bytes: usize, records: usize) {
         self.bytes.fetch_sub(bytes, Ordering::SeqCst);
-        self.records.fetch_sub(1, Ordering::SeqCst);
+        self.records.fetch_sub(records, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst)
             && !self.is_spent()
             && let Some(waiter) = self.waiter.get()
@@ -79,8 +79,13 @@ impl Budget {
         self.records.load(Ordering::SeqCst)
     }
 
+    /// Whether this much more, which is not taken yet, spends it.
+    pub(crate) fn is_spent_with(&self, bytes: usize, records: usize) -> bool {
+        self.bytes() + bytes >= self.max_bytes || self.records() + records >= self.max_records
+    }
+
     fn is_spent(&self) -> bool {
-        self.bytes() >= self.max_bytes || self.records() >= self.max_records
+        self.is_spent_with(0, 0)
     }
 
     fn is_half_free(&self) -> bool {
@@ -142,10 +147,10 @@ mod tests {
         let budget = Budget::new(100, 1000);
         let mut valve = Valve::default();
         let now = Instant::now();
-        budget.take(100);
+        budget.take(100, 1);
         assert_eq!(valve.turn(&budget, false, now), None);
         assert_eq!(valve, Valve::Held(now));
-        budget.give_back(10);
+        budget.give_back(10, 1);
         assert_eq!(valve.turn(&budget, false, now), None);
         assert_eq!(valve, Valve::Open);
     }
@@ -155,15 +160,15 @@ mod tests {
         let budget = Budget::new(100, 1000);
         let mut valve = Valve::default();
         let now = Instant::now();
-        budget.take(60);
-        budget.take(40);
+        budget.take(60, 1);
+        budget.take(40, 1);
         assert_eq!(valve.turn(&budget, false, now), None);
         let later = after_holding(now);
         assert_eq!(valve.turn(&budget, false, later), Some(Turn::Pause));
         assert_eq!(valve.turn(&budget, false, later), None);
-        budget.give_back(40);
+        budget.give_back(40, 1);
         assert_eq!(valve.turn(&budget, false, later), None, "60 is not half");
-        budget.give_back(60);
+        budget.give_back(60, 1);
         assert_eq!(valve.turn(&budget, false, later), Some(Turn::Resume));
         assert_eq!(valve.turn(&budget, false, later), None);
     }
@@ -173,7 +178,7 @@ mod tests {
         let budget = Budget::new(usize::MAX, 4);
         let mut valve = Valve::default();
         for _ in 0..4 {
-            budget.take(0);
+            budget.take(0, 1);
         }
         valve.turn(&budget, false, Instant::now());
         assert_ne!(valve, Valve::Open);
@@ -197,9 +202,9 @@ mod tests {
         let now = Instant::now();
         assert_eq!(valve.turn(&budget, false, now), None);
         assert_eq!(valve, Valve::Open, "an empty budget takes any record");
-        budget.take(1000);
+        budget.take(1000, 1);
         valve.turn(&budget, false, now);
-        budget.give_back(1000);
+        budget.give_back(1000, 1);
         valve.turn(&budget, false, now);
         assert_eq!(valve, Valve::Open);
     }
@@ -207,14 +212,14 @@ mod tests {
     #[test]
     fn waiting_ends_when_there_is_room() {
         let budget = Budget::new(10, 10);
-        budget.take(10);
+        budget.take(10, 1);
         thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let begin = Instant::now();
                 budget.wait_for_room(Duration::from_secs(30));
                 begin.elapsed()
             });
-            budget.give_back(10);
+            budget.give_back(10, 1);
             let waited = waiter.join().unwrap();
             assert!(waited < Duration::from_secs(10), "{waited:?}");
         });

@@ -1,6 +1,8 @@
 //! Record headers: an ordered multimap, kept exactly as the producer wrote it.
 
+use std::borrow::Cow;
 use std::ffi::CStr;
+use std::marker::PhantomData;
 use std::ptr;
 
 use rdkafka::bindings;
@@ -92,6 +94,16 @@ impl From<Vec<(String, Option<Vec<u8>>)>> for Headers {
 }
 
 /// Copies the headers of a message.
+pub(crate) fn copy_from(message: &BorrowedMessage<'_>) -> Headers {
+    let given = of(message);
+    let mut headers = Headers::with_capacity(given.count);
+    for (name, value) in given {
+        headers.push(name, value.map(<[u8]>::to_vec));
+    }
+    headers
+}
+
+/// The headers of a message, in its own memory.
 ///
 /// rdkafka 0.39's own accessor unwraps the conversion of names to UTF-8, so one
 /// record with a Latin-1 header name would take the polling thread down
@@ -101,45 +113,68 @@ impl From<Vec<(String, Option<Vec<u8>>)>> for Headers {
     unsafe_code,
     reason = "rdkafka's safe accessor panics on foreign input"
 )]
-pub(crate) fn copy_from(message: &BorrowedMessage<'_>) -> Headers {
+pub(crate) fn of<'a>(message: &'a BorrowedMessage<'_>) -> HeadersOf<'a> {
     let mut list: *mut bindings::rd_kafka_headers_t = ptr::null_mut();
     // SAFETY: the message is alive for the whole call and `list` is only read
     // when librdkafka says that it was set.
     let answer = unsafe { bindings::rd_kafka_message_headers(message.ptr(), &raw mut list) };
-    if answer != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || list.is_null() {
-        return Headers::new();
+    let none = answer != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || list.is_null();
+    let count = match none {
+        true => 0,
+        // SAFETY: `list` belongs to the message, which outlives this function.
+        false => unsafe { bindings::rd_kafka_header_cnt(list) },
+    };
+    HeadersOf {
+        list,
+        count,
+        next: 0,
+        of: PhantomData,
     }
-    // SAFETY: `list` belongs to the message, which outlives this function.
-    let count = unsafe { bindings::rd_kafka_header_cnt(list) };
-    let mut headers = Headers::with_capacity(count);
-    for index in 0..count {
-        let mut name = ptr::null();
-        let mut value = ptr::null();
-        let mut size = 0;
-        // SAFETY: the three pointers are valid for writing.
-        let answer = unsafe {
-            bindings::rd_kafka_header_get_all(
-                list,
-                index,
-                &raw mut name,
-                &raw mut value,
-                &raw mut size,
-            )
-        };
-        if answer != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
-            continue;
+}
+
+/// Reads the headers of a message, which it borrows.
+pub(crate) struct HeadersOf<'a> {
+    list: *mut bindings::rd_kafka_headers_t,
+    count: usize,
+    next: usize,
+    of: PhantomData<&'a ()>,
+}
+
+impl<'a> Iterator for HeadersOf<'a> {
+    type Item = (Cow<'a, str>, Option<&'a [u8]>);
+
+    #[expect(unsafe_code, reason = "as `of`, which makes this")]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.next < self.count {
+            let mut name = ptr::null();
+            let mut value = ptr::null();
+            let mut size = 0;
+            // SAFETY: there is a list if the count is not 0, it lives as long as
+            // the message, and the three pointers are valid for writing.
+            let answer = unsafe {
+                bindings::rd_kafka_header_get_all(
+                    self.list,
+                    self.next,
+                    &raw mut name,
+                    &raw mut value,
+                    &raw mut size,
+                )
+            };
+            self.next += 1;
+            if answer != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
+                continue;
+            }
+            // SAFETY: librdkafka terminates names with NUL and keeps name and
+            // value alive as long as the message, which is borrowed.
+            return Some(unsafe {
+                let name = CStr::from_ptr(name).to_string_lossy();
+                let value = (!value.is_null())
+                    .then(|| std::slice::from_raw_parts(value.cast::<u8>(), size));
+                (name, value)
+            });
         }
-        // SAFETY: librdkafka terminates names with NUL and keeps name and
-        // value alive as long as the message; both are copied here.
-        let (name, value) = unsafe {
-            let name = CStr::from_ptr(name).to_string_lossy().into_owned();
-            let value = (!value.is_null())
-                .then(|| std::slice::from_raw_parts(value.cast::<u8>(), size).to_vec());
-            (name, value)
-        };
-        headers.push(name, value);
+        None
     }
-    headers
 }
 
 #[cfg(test)]

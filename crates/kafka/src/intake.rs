@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::block::RecordBlock;
 use crate::error::IntakeError;
 use crate::record::Record;
 use crate::ticket::Ticket;
@@ -38,6 +39,11 @@ pub enum StartAt {
 /// records of each partition. None may block for long: while a call runs, the
 /// member polls nothing, and after `max.poll.interval.ms` it is expelled.
 pub trait Intake: Send + 'static {
+    /// Whether records come in blocks rather than one by one: cheaper where
+    /// there are many small ones, and no later, since a block holds what was
+    /// there to be read at once.
+    const IN_BLOCKS: bool = false;
+
     /// Partitions were gained. The answer has one entry per partition, in the
     /// same order.
     ///
@@ -47,6 +53,17 @@ pub trait Intake: Send + 'static {
 
     /// One record. Finish the ticket once the record's outcome is durable.
     fn record(&mut self, record: Record, ticket: Ticket);
+
+    /// Records of one partition, at least one, under one ticket. Called in place
+    /// of `record` if [`Intake::IN_BLOCKS`].
+    fn block(&mut self, block: RecordBlock, mut ticket: Ticket) {
+        for index in 0..block.len() {
+            let left = block.size_bytes(index + 1..block.len());
+            let rest = ticket.split_off(1, left);
+            self.record(block.get(index).to_record(), ticket);
+            ticket = rest;
+        }
+    }
 
     /// These partitions will be given up: no further records of them come.
     /// Flush what is open and finish tickets; the member waits for them until

@@ -2,6 +2,7 @@
 //! may be committed: the end of the contiguous finished prefix.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Finished and unfinished records of one partition assignment, in the order
 /// they were read. Sequence numbers are dense; offsets may have gaps, which
@@ -32,9 +33,14 @@ enum End {
 }
 
 impl Ledger {
+    /// The sequence number of the next record.
+    pub(crate) fn next(&self) -> u64 {
+        self.head + self.entries.len() as u64
+    }
+
     /// Enters the next record and returns its sequence number.
     pub(crate) fn enter(&mut self, offset: i64) -> u64 {
-        let sequence = self.head + self.entries.len() as u64;
+        let sequence = self.next();
         self.entries.push_back(Entry {
             offset,
             end: End::Open,
@@ -43,9 +49,11 @@ impl Ledger {
         sequence
     }
 
-    /// The record's outcome is durable.
-    pub(crate) fn finish(&mut self, sequence: u64) {
-        self.end(sequence, End::Done);
+    /// The outcome of these records is durable.
+    pub(crate) fn finish(&mut self, sequences: Range<u64>) {
+        for sequence in sequences {
+            self.end(sequence, End::Done);
+        }
         while let Some(entry) = self.entries.front() {
             if entry.end != End::Done {
                 break;
@@ -56,9 +64,11 @@ impl Ledger {
         }
     }
 
-    /// Nobody will ever finish the record: the prefix ends before it.
-    pub(crate) fn abandon(&mut self, sequence: u64) {
-        self.end(sequence, End::Abandoned);
+    /// Nobody will ever finish these records: the prefix ends before them.
+    pub(crate) fn abandon(&mut self, sequences: Range<u64>) {
+        for sequence in sequences {
+            self.end(sequence, End::Abandoned);
+        }
     }
 
     fn end(&mut self, sequence: u64, end: End) {
@@ -133,7 +143,7 @@ mod tests {
             order.shuffle(&mut random);
             let mut done = vec![false; offsets.len()];
             for (finished, index) in order.into_iter().enumerate() {
-                ledger.finish(index as u64);
+                ledger.finish(index as u64..index as u64 + 1);
                 done[index] = true;
                 assert_eq!(ledger.committable(), model(&offsets, &done), "seed {seed}");
                 assert_eq!(ledger.open(), offsets.len() - finished - 1, "seed {seed}");
@@ -154,7 +164,7 @@ mod tests {
                 done.push(false);
                 while !open.is_empty() && random.random_bool(0.5) {
                     let sequence = open.swap_remove(random.random_range(0..open.len()));
-                    ledger.finish(sequence);
+                    ledger.finish(sequence..sequence + 1);
                     done[usize::try_from(sequence).unwrap()] = true;
                 }
                 assert_eq!(ledger.committable(), model(&offsets, &done), "seed {seed}");
@@ -168,15 +178,14 @@ mod tests {
         for offset in 10..14 {
             ledger.enter(offset);
         }
-        ledger.finish(0);
-        ledger.abandon(1);
-        ledger.finish(2);
-        ledger.finish(3);
+        ledger.finish(0..1);
+        ledger.abandon(1..2);
+        ledger.finish(2..4);
         assert_eq!(ledger.committable(), Some(11));
         assert_eq!(ledger.stuck_at(), Some(11));
         assert_eq!(ledger.open(), 0, "nothing more to wait for");
         assert_eq!(ledger.waiting(), 3);
-        ledger.finish(1);
+        ledger.finish(1..2);
         assert_eq!(ledger.committable(), Some(11), "an end is final");
     }
 
@@ -184,8 +193,8 @@ mod tests {
     fn a_sequence_that_was_never_given_out_is_ignored() {
         let mut ledger = Ledger::default();
         ledger.enter(5);
-        ledger.finish(7);
-        ledger.finish(u64::MAX);
+        ledger.finish(7..8);
+        ledger.finish(u64::MAX - 1..u64::MAX);
         assert_eq!(ledger.committable(), None);
         assert_eq!(ledger.open(), 1);
     }

@@ -10,6 +10,7 @@
 
 mod admin;
 mod assigning;
+mod block;
 mod budget;
 mod closing;
 mod cluster;
@@ -21,6 +22,7 @@ mod error;
 mod failure;
 mod follower;
 mod following;
+mod gathering;
 mod group;
 mod group_metrics;
 mod guards;
@@ -45,6 +47,7 @@ mod ticket;
 mod transactions;
 
 pub use admin::{Admin, BrokerAddress, ClusterDescription, TopicOutcome, TopicSpec};
+pub use block::{RecordBlock, RecordRef};
 pub use cluster::Cluster;
 pub use error::{Error, IntakeError};
 pub use failure::Failure;

@@ -16,6 +16,7 @@ use crate::committer::Committer;
 use crate::context::{Context, Rebalance};
 use crate::error::Error;
 use crate::failure::{self, Failure};
+use crate::gathering::{Gathered, issue};
 use crate::group::{Control, GroupSettings};
 use crate::group_metrics::GroupMetrics;
 use crate::intake::Intake;
@@ -24,7 +25,6 @@ use crate::partitions::Partitions;
 use crate::record::Record;
 use crate::revocation::Revocation;
 use crate::state::{self, State};
-use crate::ticket::Ticket;
 
 /// Records handled between two looks at the clock and at events.
 const BURST: usize = 256;
@@ -53,9 +53,12 @@ pub(crate) struct Member<I> {
     pub(crate) unfinished: usize,
     /// Whether the group has answered with an assignment.
     pub(crate) joined: bool,
+    /// Records of the partition that the last one was from. Empty between two
+    /// bursts.
+    pub(crate) gathered: Option<Gathered>,
     valve: Valve,
     /// A partition has more uncommitted records than it may.
-    crowded: bool,
+    pub(crate) crowded: bool,
     /// The last time that the clock was read.
     last_look: Instant,
     next_tick: Instant,
@@ -86,6 +89,7 @@ impl<I: Intake> Member<I> {
             stop_at: None,
             unfinished: 0,
             joined: false,
+            gathered: None,
             valve: Valve::default(),
             crowded: false,
             settings,
@@ -155,6 +159,12 @@ impl<I: Intake> Member<I> {
             self.budget.wait_for_room(HELD_WAIT);
             return Ok(());
         }
+        let polled = self.poll_burst();
+        self.hand_over_block();
+        polled.and_then(|()| self.turn_valve())
+    }
+
+    fn poll_burst(&mut self) -> Result<(), Error> {
         let consumer = Arc::clone(&self.consumer);
         let mut wait = self.wait();
         for _ in 0..BURST {
@@ -191,11 +201,17 @@ impl<I: Intake> Member<I> {
         if held.draining {
             return Ok(());
         }
+        if I::IN_BLOCKS {
+            let gathered = self.gathered.as_ref();
+            if !gathered.is_some_and(|open| open.is_of(&held.assignment)) {
+                let next = Gathered::new(&held.assignment);
+                self.hand_over_block();
+                self.gathered = Some(next);
+            }
+            return self.gather(message);
+        }
         let record = Record::copy_from(message, &held.assignment.partition.topic);
-        let bytes = record.size_bytes();
-        held.records.inc();
-        held.bytes.inc_by(bytes as u64);
-        let (ticket, waiting) = Ticket::issue(&held.assignment, record.offset, bytes);
+        let (ticket, waiting) = issue(held, [record.offset], record.size_bytes());
         self.crowded |= waiting > self.settings.max_waiting_records;
         self.intake.record(record, ticket);
         self.turn_valve()
@@ -211,7 +227,7 @@ impl<I: Intake> Member<I> {
         Err(Error::kafka(what, error))
     }
 
-    fn turn_valve(&mut self) -> Result<(), Error> {
+    pub(crate) fn turn_valve(&mut self) -> Result<(), Error> {
         if self.crowded {
             self.look_at_crowd()?;
         }

@@ -8,7 +8,7 @@ use crate::headers::{self, Headers};
 
 /// Bytes that a record costs us beyond its key, value and headers, so that
 /// many empty records cannot get past a byte budget.
-const OVERHEAD_BYTES: usize = 256;
+pub(crate) const OVERHEAD_BYTES: usize = 256;
 
 /// A record read from a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]

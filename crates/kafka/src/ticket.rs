@@ -25,40 +25,79 @@ impl Tenure {
     }
 }
 
-/// One record's place in its partition.
+/// The place of a record in its partition, or of consecutive records that were
+/// handed over together.
 ///
-/// Call [`Ticket::done`] when the record's outcome is durable. A ticket that is
-/// dropped without it releases the record's bytes but keeps the offset where it
-/// is: the record will be read again after the next start.
+/// Call [`Ticket::done`] when their outcome is durable. A ticket that is dropped
+/// without it releases the bytes but keeps the offset where it is: the records
+/// will be read again after the next start.
 #[derive(Debug)]
 #[must_use = "dropping a ticket keeps its offset from ever being committed"]
 pub struct Ticket {
     assignment: Arc<Assignment>,
+    /// Of the first record.
     sequence: u64,
+    records: usize,
     bytes: usize,
     done: bool,
 }
 
 impl Ticket {
-    /// Enters a record of `bytes` at `offset` into its partition's ledger; also
-    /// says how many records there are uncommitted now.
-    pub(crate) fn issue(assignment: &Arc<Assignment>, offset: i64, bytes: usize) -> (Self, usize) {
-        assignment.budget.take(bytes);
+    /// Enters records of `bytes` together, at these offsets, into their
+    /// partition's ledger; also says how many records there are uncommitted now.
+    pub(crate) fn issue(
+        assignment: &Arc<Assignment>,
+        offsets: impl IntoIterator<Item = i64>,
+        bytes: usize,
+    ) -> (Self, usize) {
         let mut ledger = assignment.ledger();
+        let sequence = ledger.next();
+        let mut records = 0;
+        for offset in offsets {
+            ledger.enter(offset);
+            records += 1;
+        }
+        let waiting = ledger.waiting();
+        drop(ledger);
+        assignment.budget.take(bytes, records);
         let ticket = Self {
             assignment: Arc::clone(assignment),
-            sequence: ledger.enter(offset),
+            sequence,
+            records,
             bytes,
             done: false,
         };
-        let waiting = ledger.waiting();
-        drop(ledger);
         (ticket, waiting)
     }
 
-    /// The outcome of the record is durable.
+    /// The outcome of all its records is durable.
     pub fn done(mut self) {
         self.done = true;
+    }
+
+    /// How many records it stands for.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Keeps the first `records` records; the others, of `bytes` together, get
+    /// the ticket that is returned.
+    ///
+    /// # Panics
+    /// If it has not that many records or bytes.
+    pub fn split_off(&mut self, records: usize, bytes: usize) -> Self {
+        assert!(records <= self.records && bytes <= self.bytes);
+        let rest = Self {
+            assignment: Arc::clone(&self.assignment),
+            sequence: self.sequence + records as u64,
+            records: self.records - records,
+            bytes,
+            done: false,
+        };
+        self.records = records;
+        self.bytes -= bytes;
+        rest
     }
 
     /// Whether the partition is still ours. Work for one that is not changes
@@ -68,20 +107,20 @@ impl Ticket {
         self.assignment.is_current()
     }
 
-    /// Number of the record within its partition's assignment: 0, 1, 2, …
+    /// Number of the first record within its partition's assignment: 0, 1, 2, …
     /// without gaps.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// The record's partition.
+    /// The partition of its records.
     #[must_use]
     pub fn partition(&self) -> &TopicPartition {
         &self.assignment.partition
     }
 
-    /// The hold of the partition under which the record was read.
+    /// The hold of the partition under which the records were read.
     #[must_use]
     pub fn tenure(&self) -> Tenure {
         Tenure(Arc::clone(&self.assignment))
@@ -98,17 +137,18 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let ends = &self.assignment.ends;
+        let sequences = self.sequence..self.sequence + self.records as u64;
         let counter = if !self.assignment.is_current() {
             &ends.late
         } else if self.done {
-            self.assignment.ledger().finish(self.sequence);
+            self.assignment.ledger().finish(sequences);
             &ends.done
         } else {
-            self.assignment.ledger().abandon(self.sequence);
+            self.assignment.ledger().abandon(sequences);
             &ends.abandoned
         };
-        counter.inc();
-        self.assignment.budget.give_back(self.bytes);
+        counter.inc_by(self.records as u64);
+        self.assignment.budget.give_back(self.bytes, self.records);
     }
 }
 
@@ -141,8 +181,8 @@ mod tests {
     #[test]
     fn bytes_are_released_however_the_ticket_ends() {
         let assignment = assignment();
-        let (first, _) = Ticket::issue(&assignment, 0, 30);
-        let (second, waiting) = Ticket::issue(&assignment, 1, 40);
+        let (first, _) = Ticket::issue(&assignment, [0], 30);
+        let (second, waiting) = Ticket::issue(&assignment, [1], 40);
         assert_eq!(waiting, 2);
         assert_eq!(assignment.budget.bytes(), 70);
         first.done();
@@ -156,7 +196,7 @@ mod tests {
     #[test]
     fn a_late_ticket_moves_no_offset() {
         let assignment = assignment();
-        let (ticket, _) = Ticket::issue(&assignment, 7, 1);
+        let (ticket, _) = Ticket::issue(&assignment, [7], 1);
         assignment.retire();
         assert!(!ticket.is_current());
         ticket.done();
@@ -169,7 +209,7 @@ mod tests {
     fn tickets_may_end_on_other_threads() {
         let assignment = assignment();
         let tickets: Vec<Ticket> = (0..100)
-            .map(|offset| Ticket::issue(&assignment, offset, 1).0)
+            .map(|offset| Ticket::issue(&assignment, [offset], 1).0)
             .collect();
         std::thread::scope(|scope| {
             for ticket in tickets {
@@ -177,5 +217,35 @@ mod tests {
             }
         });
         assert_eq!(assignment.ledger().committable(), Some(100));
+    }
+
+    #[test]
+    fn a_ticket_of_several_records_ends_in_parts() {
+        let assignment = assignment();
+        let (mut first, waiting) = Ticket::issue(&assignment, [3, 5, 9], 60);
+        assert_eq!((waiting, assignment.budget.records()), (3, 3));
+        let rest = first.split_off(2, 25);
+        assert_eq!((first.records(), rest.records()), (2, 1));
+        assert_eq!(rest.sequence(), 2);
+        rest.done();
+        assert_eq!(assignment.ledger().committable(), None);
+        assert_eq!(assignment.budget.bytes(), 35);
+        first.done();
+        assert_eq!(assignment.ledger().committable(), Some(10));
+        assert_eq!(assignment.budget.bytes(), 0);
+        assert_eq!(assignment.ends.done.get(), 3);
+    }
+
+    #[test]
+    fn a_dropped_part_keeps_the_offset_where_it_is() {
+        let assignment = assignment();
+        let (mut first, _) = Ticket::issue(&assignment, 0..4, 4);
+        let rest = first.split_off(1, 3);
+        drop(rest);
+        first.done();
+        assert_eq!(assignment.ledger().committable(), Some(1));
+        assert_eq!(assignment.ledger().stuck_at(), Some(1));
+        assert_eq!(assignment.ends.abandoned.get(), 3);
+        assert_eq!(assignment.budget.records(), 0);
     }
 }

@@ -24,7 +24,9 @@ pub use encode::{
     ColumnParts, EncodeError, Encoder, TensorSlice, encode, encode_inputs, encode_tensors,
 };
 pub use limits::Limits;
-pub use record::{Column, DecodeError, DecodeErrorKind, Decoder, Record, RowShape};
+pub use record::{
+    Column, Contents, DecodeError, DecodeErrorKind, Decoder, Record, RecordView, RowShape,
+};
 pub use signature::{Description, Signature, SignatureError, TensorSpec};
 pub use sparse::{SparseError, SparseFault, SparsePlaces, SparseTensor};
 pub use status::{Status, UnknownStatus};

@@ -1,77 +1,78 @@
 //! Drains a backlog of small results into a table, beside the bare writer that gets the same rows from memory, in turns:
 //! COPY of bytes that PostgreSQL itself gave out, and a prepared INSERT in SQLite. Prints a table.
 //!
-//! `scripts/with-broker scripts/with-databases cargo bench -p millrace-sink --bench tables -- --records 300000`
+//! `scripts/with-broker scripts/with-databases cargo bench --workspace --bench tables -- --records 300000`
 #![expect(
     clippy::unwrap_used,
     reason = "a measurement that cannot be set up has failed"
 )]
 
-use std::collections::BTreeMap;
-use std::fs;
+mod scene;
+
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::pin::pin;
-use std::process::{Child, Command};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use millrace_kafka::{
-    Admin, Cluster, Headers, Metrics, OutRecord, Producer, ProducerSettings, TopicSpec,
-};
-use millrace_wire::headers::{ResultHeaders, Source};
-use millrace_wire::{DType, Status, Tensor, encode_tensors};
 use rusqlite::types::Value;
 use tokio_postgres::{Client, NoTls};
 
-const LONG: Duration = Duration::from_secs(600);
-const PARTITIONS: i32 = 3;
-const ROUNDS: usize = 3;
+use scene::{Backlog, Measured, ROUNDS, cpu_of, measured, option};
+
 /// Rows of a transaction, as the sink has them.
 const BATCH: usize = 5_000;
 
 struct Scene {
-    brokers: String,
-    prefix: String,
-    folder: tempfile::TempDir,
-    records: u64,
+    backlog: Backlog,
     runtime: tokio::runtime::Runtime,
     postgres: Client,
     url: String,
 }
 
+/// Sink and bare writer, and what the server itself took for each row, where there is one.
+struct Pair {
+    name: &'static str,
+    sink: Measured,
+    bare: Measured,
+    server_cpu: Option<[f64; 2]>,
+}
+
 fn main() {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--records");
-    let records = arguments
-        .nth(1)
-        .map_or(300_000, |records| records.parse().unwrap());
-    let scene = Scene::new(records);
-    scene.fill_topic();
+    let records = option("--records", 300_000);
+    let scene = Scene::new(Backlog::new(records, option("--scores", 10)));
     let mut out = std::io::stdout();
-    writeln!(out, "{records} results of 10 scores and a label\n").unwrap();
-    writeln!(out, "| | sink, rows/s | bare writer, rows/s | ratio |").unwrap();
-    writeln!(out, "|---|---:|---:|---:|").unwrap();
+    let scores = scene.backlog.scores;
+    writeln!(out, "{records} results of {scores} scores and a label\n").unwrap();
+    let head =
+        "| | sink, rows/s | bare writer, rows/s | ratio | CPU µs/row, each with its server |";
+    writeln!(out, "{head}\n|---|---:|---:|---:|---|").unwrap();
     for round in 0..ROUNDS {
-        let pairs = [
-            ("PostgreSQL", scene.postgres(round)),
-            ("SQLite", scene.sqlite(round)),
-        ];
-        for (name, (sink, bare)) in pairs {
-            let ratio = sink / bare;
-            writeln!(out, "| {name} | {sink:.0} | {bare:.0} | {ratio:.2} |").unwrap();
+        for pair in [scene.postgres(round), scene.sqlite(round)] {
+            let Pair {
+                name, sink, bare, ..
+            } = &pair;
+            let (sink_rate, bare_rate) = (sink.rows_per_second, bare.rows_per_second);
+            let ratio = sink_rate / bare_rate;
+            let [of_sink, of_bare] = pair
+                .server_cpu
+                .map_or([String::new(), String::new()], |cpu| {
+                    cpu.map(|cpu| format!(" + {cpu:.1}"))
+                });
+            let (sink_cpu, bare_cpu) = (sink.cpu_us_per_row, bare.cpu_us_per_row);
+            writeln!(
+                out,
+                "| {name} | {sink_rate:.0} | {bare_rate:.0} | {ratio:.2} | {sink_cpu:.1}{of_sink}, bare {bare_cpu:.1}{of_bare} |"
+            )
+            .unwrap();
         }
     }
 }
 
 impl Scene {
-    fn new(records: u64) -> Self {
-        let variable = |name: &str, script: &str| {
-            std::env::var(name).unwrap_or_else(|_| panic!("run it with {script}"))
-        };
-        let brokers = variable("MILLRACE_KAFKA__BROKERS", "scripts/with-broker");
-        let url = variable("TEST_POSTGRES_URL", "scripts/with-databases");
+    fn new(backlog: Backlog) -> Self {
+        let url = std::env::var("TEST_POSTGRES_URL").expect("run it with scripts/with-databases");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -82,136 +83,77 @@ impl Scene {
             .unwrap();
         runtime.spawn(async move { connection.await.unwrap() });
         Self {
-            brokers,
-            prefix: format!("bench-{}", uuid::Uuid::new_v4().simple()),
-            folder: tempfile::tempdir().unwrap(),
-            records,
+            backlog,
             runtime,
             postgres,
             url,
         }
     }
 
-    fn topic(&self) -> String {
-        format!("{}.results.digits", self.prefix)
-    }
-
-    fn fill_topic(&self) {
-        let cluster = Cluster::at(&self.brokers);
-        let admin = Admin::connect(&cluster).unwrap();
-        let topic = |name: String, partitions| TopicSpec {
-            name,
-            partitions,
-            replication: 1,
-            config: BTreeMap::new(),
-        };
-        let letters = topic(format!("{}.dead-letters", self.prefix), 1);
-        admin
-            .create_topics(&[topic(self.topic(), PARTITIONS), letters])
-            .unwrap();
-        let settings = ProducerSettings {
-            cluster,
-            ..ProducerSettings::default()
-        };
-        let producer = Producer::start(&settings, &Metrics::default()).unwrap();
-        let name = self.topic().into();
-        for (index, partition) in (0..self.records).zip((0..PARTITIONS).cycle()) {
-            let record = result(&name, index, partition);
-            let delivered = |result: Result<millrace_kafka::Delivered, _>| {
-                result.expect("the broker takes it");
-            };
-            producer
-                .send_blocking(record, delivered, LONG)
-                .expect("there is room");
-        }
-        while producer.in_flight_records() > 0 {
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// Rows per second of a sink with this destination, from the first rows that are there.
-    fn drain(&self, name: &str, destination: &str, rows: impl Fn() -> u64) -> f64 {
-        let config = self.folder.path().join(format!("{name}.toml"));
-        let text = format!(
-            r#"
-            [kafka]
-            brokers = "{brokers}"
-            [topics]
-            prefix = "{prefix}"
-            [admin]
-            listen = "127.0.0.1:0"
-            [telemetry.log]
-            level = "warn"
-            [[pipelines]]
-            name = "{name}"
-            models = ["digits"]
-            destination = {{ {destination} }}
-            "#,
-            brokers = self.brokers,
-            prefix = self.prefix,
-        );
-        fs::write(&config, text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_millrace-sink"))
-            .arg("--config")
-            .arg(config)
-            .spawn()
-            .unwrap();
-        let _sink = Killed(child);
-        let wait = |least: u64| {
-            let begun = Instant::now();
-            loop {
-                let found = rows();
-                if found >= least {
-                    return (Instant::now(), found);
-                }
-                assert!(begun.elapsed() < LONG, "the sink is stuck");
-                thread::sleep(Duration::from_millis(20));
-            }
-        };
-        let (begun, first) = wait(1);
-        let (ended, last) = wait(self.records);
-        rate(last - first, ended - begun)
-    }
-
-    fn postgres(&self, round: usize) -> (f64, f64) {
+    fn postgres(&self, round: usize) -> Pair {
         let table = format!("bench_{}_{round}", uuid::Uuid::new_v4().simple());
-        let destination = format!(
-            r#"type = "postgres", url = "{}", table = "{table}""#,
+        let name = format!("postgres{round}");
+        let rest = format!(
+            "destination = {{ type = \"postgres\", url = {:?}, table = {table:?} }}",
             self.url
         );
-        // The progress is far cheaper to ask than the count of the rows.
-        let name = format!("postgres{round}");
-        let query = format!(
-            "SELECT coalesce(sum(next_offset), 0)::bigint FROM millrace_progress WHERE pipeline = '{name}'
-             AND topic = '{}'", self.topic()
-        );
-        let rows = || {
-            let answer = self.runtime.block_on(self.postgres.query_one(&query, &[]));
-            answer.map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap())
-        };
-        let sink = self.drain(&name, &destination, rows);
+        let sink = self.backlog.start(&name, &rest);
+        let drained = self.backlog.drain(&sink);
+        let server = self.server_cpu(&format!("application_name = 'millrace-sink {name}'"));
+        drop(sink);
         let bare = self.runtime.block_on(bare_copy(&self.postgres, &table));
-        (sink, bare)
+        let own = "pid = pg_backend_pid()";
+        let before = self.server_cpu(own);
+        let bare = self.runtime.block_on(bare.measure(&self.postgres));
+        let own = self.server_cpu(own) - before;
+        let clean = format!("DROP TABLE {table}, {table}_bare");
+        self.runtime
+            .block_on(self.postgres.batch_execute(&clean))
+            .unwrap();
+        let per_row = |cpu| measured(self.backlog.records, LONG_ENOUGH, cpu).cpu_us_per_row;
+        Pair {
+            name: "PostgreSQL",
+            sink: drained,
+            bare,
+            server_cpu: Some([per_row(server), per_row(own)]),
+        }
     }
 
-    fn sqlite(&self, round: usize) -> (f64, f64) {
+    /// Processor time of a session's process so far; the server is on this machine.
+    fn server_cpu(&self, session: &str) -> Duration {
+        let query = format!("SELECT pid FROM pg_stat_activity WHERE {session}");
+        let row = self.runtime.block_on(self.postgres.query_one(&query, &[]));
+        cpu_of(u32::try_from(row.unwrap().get::<_, i32>(0)).unwrap())
+    }
+
+    fn sqlite(&self, round: usize) -> Pair {
         let name = format!("sqlite{round}");
-        let path = self.folder.path().join(format!("{name}.db"));
-        let destination = format!(r#"type = "sqlite", path = "{}""#, path.display());
-        let rows = || {
-            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-            let database = rusqlite::Connection::open_with_flags(&path, flags);
-            let query = "SELECT coalesce(sum(next_offset), 0) FROM millrace_progress";
-            let count = database.and_then(|file| file.query_row(query, [], |row| row.get(0)));
-            count.map_or(0, |count: i64| u64::try_from(count).unwrap())
-        };
-        let sink = self.drain(&name, &destination, rows);
-        (sink, bare_insert(&path))
+        let path = self.backlog.folder.path().join(format!("{name}.db"));
+        let rest = format!("destination = {{ type = \"sqlite\", path = {path:?} }}");
+        let sink = self.backlog.start(&name, &rest);
+        let drained = self.backlog.drain(&sink);
+        drop(sink);
+        Pair {
+            name: "SQLite",
+            sink: drained,
+            bare: bare_insert(&path),
+            server_cpu: None,
+        }
     }
 }
 
-/// Copies the rows out into memory, then in again, with the same indexes and as many rows a transaction.
-async fn bare_copy(client: &Client, table: &str) -> f64 {
+/// Only to divide by rows.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
+
+/// The rows of a table as bytes, and an empty table of the same form.
+struct BareCopy {
+    table: String,
+    pieces: Vec<Bytes>,
+    count: usize,
+}
+
+/// Copies the rows out into memory, as many together as the sink has in a transaction.
+async fn bare_copy(client: &Client, table: &str) -> BareCopy {
     let mut pieces = Vec::new();
     let count: i64 = client
         .query_one(&format!("SELECT count(*) FROM {table}"), &[])
@@ -233,23 +175,31 @@ async fn bare_copy(client: &Client, table: &str) -> f64 {
     }
     let make = format!("CREATE TABLE {table}_bare (LIKE {table} INCLUDING ALL); CHECKPOINT");
     client.batch_execute(&make).await.unwrap();
-    let begun = Instant::now();
-    for piece in pieces {
-        client.batch_execute("BEGIN").await.unwrap();
-        let copy = format!("COPY {table}_bare FROM STDIN (FORMAT binary)");
-        let mut sink = pin!(client.copy_in(&copy).await.unwrap());
-        sink.send(piece).await.unwrap();
-        sink.finish().await.unwrap();
-        client.batch_execute("COMMIT").await.unwrap();
+    BareCopy {
+        table: format!("{table}_bare"),
+        pieces,
+        count,
     }
-    let bare = rate(count as u64, begun.elapsed());
-    let clean = format!("DROP TABLE {table}, {table}_bare");
-    client.batch_execute(&clean).await.unwrap();
-    bare
+}
+
+impl BareCopy {
+    async fn measure(self, client: &Client) -> Measured {
+        let (begun, cpu_before) = (Instant::now(), cpu_of(std::process::id()));
+        for piece in self.pieces {
+            client.batch_execute("BEGIN").await.unwrap();
+            let copy = format!("COPY {} FROM STDIN (FORMAT binary)", self.table);
+            let mut sink = pin!(client.copy_in(&copy).await.unwrap());
+            sink.send(piece).await.unwrap();
+            sink.finish().await.unwrap();
+            client.batch_execute("COMMIT").await.unwrap();
+        }
+        let cpu = cpu_of(std::process::id()) - cpu_before;
+        measured(self.count as u64, begun.elapsed(), cpu)
+    }
 }
 
 /// Reads the rows into memory, then inserts them into a table of the same form.
-fn bare_insert(path: &PathBuf) -> f64 {
+fn bare_insert(path: &Path) -> Measured {
     let source = rusqlite::Connection::open(path).unwrap();
     let mut query = source.prepare("SELECT * FROM results").unwrap();
     let columns = query.column_count();
@@ -268,8 +218,7 @@ fn bare_insert(path: &PathBuf) -> f64 {
         "INSERT INTO results VALUES ({})",
         vec!["?"; columns].join(",")
     );
-    let count = rows.len() as u64;
-    let begun = Instant::now();
+    let (begun, cpu_before) = (Instant::now(), cpu_of(std::process::id()));
     for batch in rows.chunks(BATCH) {
         let transaction = bare.transaction().unwrap();
         let mut insert = transaction.prepare_cached(&statement).unwrap();
@@ -279,58 +228,6 @@ fn bare_insert(path: &PathBuf) -> f64 {
         drop(insert);
         transaction.commit().unwrap();
     }
-    rate(count, begun.elapsed())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn rate(rows: u64, elapsed: Duration) -> f64 {
-    rows as f64 / elapsed.as_secs_f64()
-}
-
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn result(topic: &std::sync::Arc<str>, index: u64, partition: i32) -> OutRecord {
-    let headers = ResultHeaders {
-        id: format!("{index:032x}"),
-        model: "digits".to_owned(),
-        version: Some(1),
-        status: Status::Ok,
-        error: None,
-        source: Source {
-            topic: "bench.requests.digits".to_owned(),
-            partition,
-            offset: i64::try_from(index).unwrap(),
-        },
-    };
-    let mut pairs = Headers::new();
-    for (name, value) in headers.to_pairs() {
-        pairs.push(name, Some(value));
-    }
-    let scores: Vec<u8> = (0..10u16)
-        .flat_map(|class| (f32::from(class) / 7.0).to_le_bytes())
-        .collect();
-    let outputs = [
-        Tensor::fixed("scores", DType::Float32, vec![1, 10], scores.into()).unwrap(),
-        Tensor::fixed(
-            "label",
-            DType::Int64,
-            vec![1],
-            3i64.to_le_bytes().to_vec().into(),
-        )
-        .unwrap(),
-    ];
-    OutRecord {
-        topic: std::sync::Arc::clone(topic),
-        partition: Some(partition),
-        key: None,
-        value: Some(encode_tensors(&outputs).unwrap()),
-        headers: pairs,
-    }
+    let cpu = cpu_of(std::process::id()) - cpu_before;
+    measured(rows.len() as u64, begun.elapsed(), cpu)
 }

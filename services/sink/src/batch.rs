@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use millrace_kafka::{Tenure, TopicPartition};
+use millrace_kafka::{RecordBlock, RecordRef, Tenure, TopicPartition};
 
-use crate::projection::{Layout, Projection, fixed};
+use crate::projection::{Columns, fixed};
 use crate::row::{Rejected, Rejection, ResultRecord};
 
 /// When a batch is full or old enough to be written.
@@ -23,9 +23,8 @@ pub(crate) struct Roll {
 pub(crate) struct OpenBatch {
     partition: TopicPartition,
     offsets: Range<i64>,
-    records: Vec<ResultRecord>,
-    layout: Option<Arc<Layout>>,
-    rows: usize,
+    sources: Sources,
+    columns: Columns,
     size_bytes: usize,
     weight_bytes: usize,
     first_push: Option<Instant>,
@@ -35,21 +34,28 @@ pub(crate) struct OpenBatch {
 pub(crate) struct Batch {
     partition: TopicPartition,
     offsets: Range<i64>,
-    /// Those that become rows; dead-lettered ones are covered, but not among them.
-    records: Vec<ResultRecord>,
+    sources: Sources,
     rows: RecordBatch,
     tenure: Option<Tenure>,
+}
+
+/// The records that become rows, as they came: what a destination refuses goes to the dead letters.
+/// Those that have gone there already are covered by the batch, but not among them.
+#[derive(Default)]
+struct Sources {
+    blocks: Vec<Arc<RecordBlock>>,
+    /// In the order of their offsets: the index of the block, and that of the record in it.
+    places: Vec<(usize, usize)>,
 }
 
 impl OpenBatch {
     /// An empty batch that begins at the first offset not yet in the store.
     pub(crate) fn new(partition: TopicPartition, first_offset: i64) -> Self {
         Self {
+            columns: Columns::new(&partition),
             partition,
             offsets: first_offset..first_offset,
-            records: Vec::new(),
-            layout: None,
-            rows: 0,
+            sources: Sources::default(),
             size_bytes: 0,
             weight_bytes: 0,
             first_push: None,
@@ -72,22 +78,16 @@ impl OpenBatch {
 
     /// Whether the record may join: a batch has one schema. A failed record has no outputs and
     /// joins any batch.
-    pub(crate) fn admits(&self, record: &ResultRecord) -> bool {
-        match (&self.layout, record.layout()) {
-            (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own == other,
-            _ => true,
-        }
+    pub(crate) fn admits(&self, record: &ResultRecord<'_>) -> bool {
+        self.columns.admit(record)
     }
 
     /// Adds a record and with it every offset up to its own.
-    pub(crate) fn push(&mut self, record: ResultRecord) {
-        self.rows += record.rows();
+    pub(crate) fn push(&mut self, record: &ResultRecord<'_>) {
         self.weight_bytes += record.weight_bytes();
-        if self.layout.is_none() {
-            self.layout = record.layout().cloned();
-        }
+        self.columns.push(record);
+        self.sources.push(record);
         self.cover(record.offset(), record.size_bytes());
-        self.records.push(record);
     }
 
     /// Covers the offset of a record that has no row here, because it went to the dead letters.
@@ -105,7 +105,7 @@ impl OpenBatch {
     /// Whether the batch should be written, however old it is.
     pub(crate) fn is_full(&self, roll: &Roll) -> bool {
         let size_bytes = self.size_bytes.max(self.weight_bytes);
-        self.rows >= roll.rows || size_bytes >= roll.size_bytes
+        self.columns.instances() >= roll.rows || size_bytes >= roll.size_bytes
     }
 
     /// Whether the batch should be written now.
@@ -115,15 +115,37 @@ impl OpenBatch {
     }
 
     /// The records as rows.
-    pub(crate) fn close(self, projection: &Projection) -> Result<Batch, ArrowError> {
-        let rows = projection.rows(self.layout.as_deref(), &self.records)?;
+    pub(crate) fn close(self) -> Result<Batch, ArrowError> {
         Ok(Batch {
             partition: self.partition,
             offsets: self.offsets,
-            records: self.records,
-            rows,
+            sources: self.sources,
+            rows: self.columns.finish()?,
             tenure: None,
         })
+    }
+}
+
+impl Sources {
+    fn push(&mut self, record: &ResultRecord<'_>) {
+        let (block, index) = record.place();
+        let last = self.blocks.last();
+        if !last.is_some_and(|last| Arc::ptr_eq(last, block)) {
+            self.blocks.push(Arc::clone(block));
+        }
+        self.places.push((self.blocks.len() - 1, index));
+    }
+
+    fn get(&self, (block, index): (usize, usize)) -> RecordRef<'_> {
+        self.blocks[block].get(index)
+    }
+
+    /// Keeps the first half; the other one is returned.
+    fn split(&mut self) -> Self {
+        Self {
+            blocks: self.blocks.clone(),
+            places: self.places.split_off(self.places.len() / 2),
+        }
     }
 }
 
@@ -149,7 +171,7 @@ impl Batch {
 
     /// Records that become rows.
     pub(crate) fn records(&self) -> usize {
-        self.records.len()
+        self.sources.places.len()
     }
 
     /// The fixed columns, then the outputs; nothing but the fixed columns if no request succeeded.
@@ -159,18 +181,18 @@ impl Batch {
 
     /// Two batches of half as many records each, which together cover the same offsets.
     /// A single record comes back as the error.
-    pub(crate) fn halves(mut self) -> Result<(Self, Self), Self> {
-        if self.records.len() < 2 {
-            return Err(self);
+    pub(crate) fn halves(mut self) -> Result<(Self, Self), Box<Self>> {
+        if self.records() < 2 {
+            return Err(Box::new(self));
         }
-        let later = self.records.split_off(self.records.len() / 2);
-        let middle = later[0].offset();
+        let later = self.sources.split();
+        let middle = later.get(later.places[0]).offset();
         let rows = fixed::offsets(&self.rows).partition_point(|&offset| offset < middle);
         let rest = self.rows.slice(rows, self.rows.num_rows() - rows);
         let second = Self {
             partition: self.partition.clone(),
             offsets: middle..self.offsets.end,
-            records: later,
+            sources: later,
             rows: rest,
             tenure: self.tenure.clone(),
         };
@@ -184,14 +206,16 @@ impl Batch {
 
     /// The same offsets without rows, and the records that would have had them.
     pub(crate) fn refuse(self, sentence: &str) -> (Self, Vec<Rejected>) {
-        let refused = |record: ResultRecord| {
-            let sentence = sentence.to_owned();
-            *record.reject(Rejection::Refused { sentence })
+        let refused = |&place: &(usize, usize)| Rejected {
+            record: self.sources.get(place).to_record(),
+            reason: Rejection::Refused {
+                sentence: sentence.to_owned(),
+            },
         };
-        let rejected = self.records.into_iter().map(refused).collect();
+        let rejected = self.sources.places.iter().map(refused).collect();
         let empty = Self {
             rows: self.rows.slice(0, 0),
-            records: Vec::new(),
+            sources: Sources::default(),
             ..self
         };
         (empty, rejected)
@@ -212,7 +236,7 @@ mod tests {
     #[test]
     fn covers_the_gap_before_its_first_record() {
         let mut batch = OpenBatch::new(partition("t", 0), 10);
-        batch.push(record_with(14, &[1.0]));
+        batch.push(&record_with(14, &[1.0]));
         assert_eq!(batch.offsets(), 10..15);
     }
 
@@ -224,7 +248,7 @@ mod tests {
             ..ROLL
         };
         assert!(!batch.is_due(&at_once), "nothing to write");
-        batch.push(record_with(0, &[1.0, 2.0]));
+        batch.push(&record_with(0, &[1.0, 2.0]));
         assert!(!batch.is_due(&ROLL));
         assert!(batch.is_due(&at_once));
         assert!(batch.is_due(&Roll { rows: 2, ..ROLL }));
@@ -237,17 +261,17 @@ mod tests {
         let mut batch = OpenBatch::new(partition("t", 0), 0);
         batch.cover(0, ROLL.size_bytes);
         assert!(batch.is_due(&ROLL), "its bytes count");
-        let batch = batch.close(&Projection::default()).unwrap();
+        let batch = batch.close().unwrap();
         assert_eq!((batch.rows().num_rows(), batch.offsets()), (0, 0..1));
     }
 
     #[test]
     fn other_outputs_need_another_batch() {
         let mut batch = OpenBatch::new(partition("t", 0), 0);
-        batch.push(record_of_failure(0));
+        batch.push(&record_of_failure(0));
         let floats = record_with(1, &[1.0]);
         assert!(batch.admits(&floats), "failures have no schema");
-        batch.push(floats);
+        batch.push(&floats);
         assert!(batch.admits(&record_with(2, &[2.0])));
         assert!(!batch.admits(&record_with_texts(2, &["a"])));
         assert!(batch.admits(&record_of_failure(2)));
@@ -255,13 +279,12 @@ mod tests {
 
     #[test]
     fn halves_cover_the_same_offsets_and_rows() {
-        let projection = Projection::default();
         let mut batch = OpenBatch::new(partition("t", 0), 3);
         for (offset, values) in [(5, &[1.0, 2.0][..]), (7, &[3.0]), (9, &[4.0, 5.0])] {
-            batch.push(record_with(offset, values));
+            batch.push(&record_with(offset, values));
         }
         batch.cover(12, 1);
-        let batch = batch.close(&projection).unwrap();
+        let batch = batch.close().unwrap();
         let Ok((first, second)) = batch.halves() else {
             panic!("three records can be halved");
         };

@@ -1,71 +1,85 @@
-//! The writer thread of one pipeline: records into batches, batches into the destination, then tickets.
+//! The building thread of one pipeline: blocks of records into batches of rows, for the writing thread.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use millrace_kafka::{Record, Ticket, TopicPartition};
+use anyhow::bail;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use millrace_kafka::{RecordBlock, Ticket, TopicPartition};
+use millrace_wire::Decoder;
 use tracing::{info, warn};
 
+use crate::batch::Roll;
 use crate::claimed::Claimed;
-use crate::destinations::WriteError;
-use crate::equipment::{Equipment, Settling, Unsettled};
+use crate::handover::{Handover, Job, Settlement};
 use crate::letters::Letter;
-use crate::row::ResultRecord;
+use crate::metrics::PipelineMetrics;
+use crate::projection::Projection;
+use crate::row::{Rejected, ResultRecord};
 
 /// How often ages are looked at.
 const SWEEP: Duration = Duration::from_millis(50);
-
-/// How long a partition may seem ours after another process took it over: a session timeout and some.
-const FENCED_GRACE: Duration = Duration::from_secs(60);
 
 /// What the polling thread asks for, in order.
 pub(crate) enum Command {
     Claim {
         partitions: Vec<TopicPartition>,
-        /// The next offset of each partition; dropped if the thread fails instead.
+        /// The next offset of each partition; dropped if the pipeline fails instead.
         answer: Sender<Vec<i64>>,
     },
-    Take(Box<Record>, Ticket),
+    Take(Arc<RecordBlock>, Ticket),
     Flush(Vec<TopicPartition>),
     Release(Vec<TopicPartition>),
 }
 
+/// How records become batches.
+pub(crate) struct Workshop {
+    pub(crate) decoder: Decoder,
+    pub(crate) projection: Projection,
+    pub(crate) roll: Roll,
+    /// Batches are written early when together they hold more than this.
+    pub(crate) high_bytes: usize,
+    pub(crate) high_records: usize,
+    pub(crate) metrics: PipelineMetrics,
+}
+
 /// Batches of all partitions that this process owns.
 pub(crate) struct Batcher {
-    with: Equipment,
+    with: Workshop,
+    handover: Handover,
     partitions: HashMap<TopicPartition, Claimed>,
     pending_bytes: usize,
     pending_records: usize,
 }
 
 impl Batcher {
-    pub(crate) fn new(with: Equipment) -> Self {
-        with.gate.open();
+    pub(crate) fn new(with: Workshop, handover: Handover) -> Self {
         Self {
             with,
+            handover,
             partitions: HashMap::new(),
             pending_bytes: 0,
             pending_records: 0,
         }
     }
 
-    /// Works until the other end of `commands` is gone, or nothing more can be written.
+    /// Works until the other end of `commands` is gone, or the writing thread is.
     pub(crate) fn run(mut self, commands: &Receiver<Command>) -> anyhow::Result<()> {
         let mut next_sweep = Instant::now() + SWEEP;
-        loop {
+        while !self.handover.is_over() {
             match commands.recv_deadline(next_sweep) {
                 Ok(command) => self.handle(command)?,
-                Err(RecvTimeoutError::Timeout) if self.with.is_in_a_hurry() => return Ok(()),
+                Err(RecvTimeoutError::Timeout) if self.handover.is_in_a_hurry() => break,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             if Instant::now() >= next_sweep {
                 self.sweep()?;
                 next_sweep = Instant::now() + SWEEP;
             }
         }
+        Ok(())
     }
 
     fn handle(&mut self, command: Command) -> anyhow::Result<()> {
@@ -73,12 +87,15 @@ impl Batcher {
             Command::Claim { partitions, answer } => {
                 let mut offsets = Vec::with_capacity(partitions.len());
                 for partition in partitions {
-                    offsets.push(self.claim(partition)?);
+                    let Some(next_offset) = self.claim(partition) else {
+                        return Ok(());
+                    };
+                    offsets.push(next_offset);
                 }
                 // Nobody listens any more if the consumer has stopped; then nothing follows.
                 let _ = answer.send(offsets);
             }
-            Command::Take(record, ticket) => self.take(*record, ticket)?,
+            Command::Take(block, ticket) => self.take(&block, ticket)?,
             Command::Flush(partitions) => {
                 for partition in &partitions {
                     self.flush(partition)?;
@@ -93,96 +110,97 @@ impl Batcher {
         Ok(())
     }
 
-    fn claim(&mut self, partition: TopicPartition) -> anyhow::Result<i64> {
+    /// `None` if the writing thread is gone, which says why.
+    fn claim(&mut self, partition: TopicPartition) -> Option<i64> {
         self.release(&partition);
-        let next_offset = self
-            .with
-            .claim(&partition)
-            .with_context(|| format!("cannot take over {partition}"))?;
+        let (answer, settled) = bounded(1);
+        let wanted = partition.clone();
+        self.handover.send(Job::Claim { wanted, answer });
+        let Settlement {
+            next_offset,
+            unfinished_to,
+        } = settled.recv().ok()?;
         info!(%partition, next_offset, "partition claimed");
-        let last = self.with.writer.unfinished_to(&partition);
-        let claimed = Claimed::new(partition.clone(), next_offset).ending_at(last);
+        let claimed = Claimed::new(partition.clone(), next_offset).ending_at(unfinished_to);
         self.partitions.insert(partition, claimed);
-        Ok(next_offset)
+        Some(next_offset)
     }
 
-    fn take(&mut self, record: Record, ticket: Ticket) -> anyhow::Result<()> {
-        let partition = ticket.partition().clone();
-        let Some(claimed) = self.partitions.get_mut(&partition) else {
+    fn take(&mut self, block: &Arc<RecordBlock>, ticket: Ticket) -> anyhow::Result<()> {
+        let Some(mut claimed) = self.partitions.remove(block.partition()) else {
             return Ok(()); // Released already: the ticket is void.
         };
-        if claimed.fenced_since().is_some() {
-            claimed.hold(ticket);
-            return Ok(());
-        }
-        if !claimed.is_next(&record, &self.with.metrics) {
-            ticket.done();
-            return Ok(());
-        }
-        if claimed.must_end_before(&record) {
-            self.write(&partition)?;
-        }
-        self.add(record, ticket)?;
-        self.write_what_is_full(&partition)
+        let taken = self.take_into(&mut claimed, block, ticket);
+        self.partitions.insert(block.partition().clone(), claimed);
+        taken?;
+        self.write_if_crowded()
     }
 
-    fn add(&mut self, record: Record, ticket: Ticket) -> anyhow::Result<()> {
-        let partition = ticket.partition().clone();
-        let size_bytes = record.size_bytes();
-        match self.with.parse(record) {
-            Ok(row) => {
-                let claimed = self.partitions.get(&partition);
-                if claimed.is_some_and(|claimed| !claimed.batch.admits(&row)) {
-                    self.write(&partition)?;
+    fn take_into(
+        &mut self,
+        claimed: &mut Claimed,
+        block: &Arc<RecordBlock>,
+        ticket: Ticket,
+    ) -> anyhow::Result<()> {
+        let mut ticket = Share::new(block, ticket);
+        for index in 0..block.len() {
+            let record = block.get(index);
+            let (offset, size_bytes) = (record.offset(), record.size_bytes());
+            if !claimed.is_next(offset, &self.with.metrics) {
+                claimed.hold(ticket.up_to(index));
+                if let Some(written) = ticket.up_to(index + 1) {
+                    written.done();
                 }
-                self.push(&partition, row, ticket);
+                continue;
             }
-            Err(rejected) => {
-                let (offset, reason) = (rejected.record.offset, &rejected.reason);
-                warn!(%partition, offset, %reason, "result rejected");
-                self.with.metrics.dead_letter(reason.label());
-                if let Some(claimed) = self.partitions.get_mut(&partition) {
-                    if claimed.fenced_since().is_some() {
-                        claimed.hold(ticket);
-                        return Ok(());
+            if claimed.must_end_before(offset) {
+                claimed.hold(ticket.up_to(index));
+                self.write(claimed)?;
+            }
+            let (decoder, projection) = (&mut self.with.decoder, &mut self.with.projection);
+            match ResultRecord::parse(block, index, decoder, projection) {
+                Ok(row) => {
+                    if !claimed.batch.admits(&row) {
+                        claimed.hold(ticket.up_to(index));
+                        self.write(claimed)?;
                     }
-                    claimed.push_letter(Letter::new(*rejected), ticket);
-                    self.pending_bytes += size_bytes;
-                    self.pending_records += 1;
+                    claimed.push(&row);
                 }
+                Err(rejected) => claimed.push_letter(self.letter(*rejected)),
+            }
+            self.pending_bytes += size_bytes;
+            self.pending_records += 1;
+            if claimed.is_full(&self.with.roll) {
+                claimed.hold(ticket.up_to(index + 1));
+                self.write(claimed)?;
             }
         }
+        claimed.hold(ticket.up_to(block.len()));
         Ok(())
     }
 
-    fn push(&mut self, partition: &TopicPartition, row: ResultRecord, ticket: Ticket) {
-        if let Some(claimed) = self.partitions.get_mut(partition) {
-            if claimed.fenced_since().is_some() {
-                claimed.hold(ticket);
-                return;
-            }
-            self.pending_bytes += row.size_bytes();
-            self.pending_records += 1;
-            claimed.push(row, ticket);
-        }
+    fn letter(&self, rejected: Rejected) -> Letter {
+        let (record, reason) = (&rejected.record, &rejected.reason);
+        warn!(topic = &*record.topic, partition = record.partition, offset = record.offset, %reason, "result rejected");
+        self.with.metrics.dead_letter(reason.label());
+        Letter::new(rejected)
     }
 
-    /// Writes the batch of the partition if it is full, and the largest one when all of them
-    /// together hold so much that reading would stop before any is.
-    fn write_what_is_full(&mut self, partition: &TopicPartition) -> anyhow::Result<()> {
-        let claimed = self.partitions.get(partition);
-        if claimed.is_some_and(|claimed| claimed.is_full(&self.with.roll)) {
-            return self.write(partition);
-        }
-        if claimed.is_some_and(|claimed| claimed.is_too_large(self.with.high_bytes)) {
-            bail!(
-                "the next batch of {partition} must be the one that was not finished, and that does not fit into max_in_flight_bytes; set what it was before"
-            );
-        }
+    /// Writes the largest batch when all of them together hold so much that reading would stop
+    /// before any is full.
+    fn write_if_crowded(&mut self) -> anyhow::Result<()> {
         if self.pending_bytes < self.with.high_bytes
             && self.pending_records < self.with.high_records
         {
             return Ok(());
+        }
+        let mut partitions = self.partitions.iter();
+        if let Some((partition, _)) =
+            partitions.find(|(_, claimed)| claimed.is_too_large(self.with.high_bytes))
+        {
+            bail!(
+                "the next batch of {partition} must be the one that was not finished, and that does not fit into max_in_flight_bytes; set what it was before"
+            );
         }
         let largest = self
             .partitions
@@ -190,7 +208,7 @@ impl Batcher {
             .filter(|(_, claimed)| claimed.has_work())
             .max_by_key(|(_, claimed)| claimed.pending_records())
             .map(|(partition, _)| partition.clone());
-        largest.map_or(Ok(()), |partition| self.write(&partition))
+        largest.map_or(Ok(()), |partition| self.write_of(&partition))
     }
 
     /// Writes what is old enough, and reports.
@@ -201,87 +219,88 @@ impl Batcher {
             if claimed.is_due(&self.with.roll) {
                 due.push(partition.clone());
             }
-            if claimed
-                .fenced_since()
-                .is_some_and(|since| since.elapsed() > FENCED_GRACE)
-            {
-                return Err(anyhow::Error::new(WriteError::Fenced(partition.clone())))
-                    .context("two sinks write to the same destination; give each its own");
-            }
             oldest_unix_ms = match (oldest_unix_ms, claimed.oldest_unix_ms()) {
                 (Some(a), Some(b)) => Some(std::cmp::min::<i64>(a, b)),
                 (a, b) => a.or(b),
             };
         }
         for partition in &due {
-            self.write(partition)?;
+            self.write_of(partition)?;
         }
-        self.with.report(self.pending_bytes, oldest_unix_ms);
+        self.handover.report(self.pending_bytes, oldest_unix_ms);
         Ok(())
     }
 
     /// Writes what is open of a partition that is about to be given up. A batch that must become
     /// longer first is left to the next owner.
     fn flush(&mut self, partition: &TopicPartition) -> anyhow::Result<()> {
-        self.write(partition)?;
-        if let Some(claimed) = self.partitions.remove(partition) {
-            if claimed.is_incomplete() {
-                self.forget_pending(&claimed);
-                self.partitions.insert(partition.clone(), claimed.abandon());
-            } else {
-                self.partitions.insert(partition.clone(), claimed);
-            }
+        self.write_of(partition)?;
+        let is_incomplete = |claimed: &&mut Claimed| claimed.is_incomplete();
+        if let Some(claimed) = self.partitions.get_mut(partition).filter(is_incomplete) {
+            self.pending_bytes -= claimed.batch.size_bytes();
+            self.pending_records -= claimed.pending_records();
+            claimed.abandon();
         }
         Ok(())
     }
 
-    /// Makes the open batch of a partition durable and ends its tickets.
-    fn write(&mut self, partition: &TopicPartition) -> anyhow::Result<()> {
+    fn write_of(&mut self, partition: &TopicPartition) -> anyhow::Result<()> {
         let Some(mut claimed) = self.partitions.remove(partition) else {
             return Ok(());
         };
+        let written = self.write(&mut claimed);
+        self.partitions.insert(partition.clone(), claimed);
+        written
+    }
+
+    /// Hands the open batch of a partition over to be made durable.
+    fn write(&mut self, claimed: &mut Claimed) -> anyhow::Result<()> {
         if !claimed.has_work() {
-            self.partitions.insert(partition.clone(), claimed);
             return Ok(());
         }
-        self.forget_pending(&claimed);
-        let records = claimed.pending_records();
-        let (batch, letters) = claimed.take_batch();
-        let settling = Settling {
-            batch,
-            letters,
-            tenure: claimed.tenure(),
-            still_ours: &|| claimed.is_current(),
-        };
-        let next = match self.with.settle(settling) {
-            Ok(()) => {
-                self.with.metrics.records.inc_by(records as u64);
-                claimed.done()
-            }
-            Err(Unsettled::Fenced) => {
-                warn!(%partition, "partition taken over by another sink; its open batch is void");
-                claimed.void()
-            }
-            Err(Unsettled::Failed(error)) => return Err(error),
-            Err(Unsettled::Rejected(sentence)) => {
-                let error = anyhow::Error::new(WriteError::Rejected { sentence });
-                return Err(error.context(format!("cannot move the progress of {partition}")));
-            }
-        };
-        self.partitions.insert(partition.clone(), next);
-        Ok(())
+        self.pending_bytes -= claimed.batch.size_bytes();
+        self.pending_records -= claimed.pending_records();
+        self.handover.write(claimed.take())
     }
 
     fn release(&mut self, partition: &TopicPartition) {
         if let Some(claimed) = self.partitions.remove(partition) {
-            self.forget_pending(&claimed);
-            self.with.writer.release(partition);
+            self.pending_bytes -= claimed.batch.size_bytes();
+            self.pending_records -= claimed.pending_records();
+            self.handover.send(Job::Release(partition.clone()));
             info!(%partition, "partition released");
         }
     }
+}
 
-    fn forget_pending(&mut self, claimed: &Claimed) {
-        self.pending_bytes -= claimed.batch.size_bytes();
-        self.pending_records -= claimed.pending_records();
+/// The ticket of a block, given out in parts.
+struct Share<'a> {
+    block: &'a RecordBlock,
+    ticket: Option<Ticket>,
+    /// The first record that it still stands for.
+    from: usize,
+}
+
+impl<'a> Share<'a> {
+    fn new(block: &'a RecordBlock, ticket: Ticket) -> Self {
+        Self {
+            block,
+            ticket: Some(ticket),
+            from: 0,
+        }
+    }
+
+    /// The ticket of the records before `index` that are not given out yet.
+    fn up_to(&mut self, index: usize) -> Option<Ticket> {
+        if index == self.from {
+            return None;
+        }
+        let mut ticket = self.ticket.take()?;
+        if index < self.block.len() {
+            let left = self.block.size_bytes(index..self.block.len());
+            self.ticket = Some(ticket.split_off(index - self.from, left));
+        }
+        self.from = index;
+        Some(ticket)
     }
 }

@@ -1,8 +1,6 @@
 //! One partition that this process owns: its open batch, and what waits for that batch.
 
-use std::time::Instant;
-
-use millrace_kafka::{Record, Tenure, Ticket, TopicPartition};
+use millrace_kafka::{Tenure, Ticket, TopicPartition};
 use tracing::warn;
 
 use crate::batch::{OpenBatch, Roll};
@@ -16,11 +14,12 @@ pub(crate) struct Claimed {
     pub(crate) letters: Vec<Letter>,
     /// Of all records that the batch covers.
     tickets: Vec<Ticket>,
+    /// Records that the batch covers.
+    records: usize,
     oldest_unix_ms: Option<i64>,
     /// Nothing was read since the partition was claimed.
     fresh: bool,
     repeats_reported: bool,
-    fenced_since: Option<Instant>,
     /// The open batch must end at this offset, and nowhere else.
     unfinished_to: Option<i64>,
 }
@@ -31,10 +30,10 @@ impl Claimed {
             batch: OpenBatch::new(partition, next_offset),
             letters: Vec::new(),
             tickets: Vec::new(),
+            records: 0,
             oldest_unix_ms: None,
             fresh: true,
             repeats_reported: false,
-            fenced_since: None,
             unfinished_to: None,
         }
     }
@@ -45,27 +44,22 @@ impl Claimed {
         self
     }
 
-    pub(crate) fn push(&mut self, row: ResultRecord, ticket: Ticket) {
+    pub(crate) fn push(&mut self, row: &ResultRecord<'_>) {
         self.oldest_unix_ms = self.oldest_unix_ms.or(row.recorded_at_unix_ms());
         self.batch.push(row);
-        self.tickets.push(ticket);
+        self.records += 1;
     }
 
     /// Takes a record that becomes a dead letter instead of rows.
-    pub(crate) fn push_letter(&mut self, letter: Letter, ticket: Ticket) {
+    pub(crate) fn push_letter(&mut self, letter: Letter) {
         self.batch.cover(letter.offset(), letter.size_bytes());
         self.letters.push(letter);
-        self.tickets.push(ticket);
+        self.records += 1;
     }
 
-    /// Holds a ticket of a partition that is another process's now, until it is released.
-    pub(crate) fn hold(&mut self, ticket: Ticket) {
-        self.tickets.push(ticket);
-    }
-
-    /// Since when another process has owned the partition, if one does.
-    pub(crate) fn fenced_since(&self) -> Option<Instant> {
-        self.fenced_since
+    /// Holds the ticket of records that the batch covers.
+    pub(crate) fn hold(&mut self, ticket: Option<Ticket>) {
+        self.tickets.extend(ticket);
     }
 
     /// The time of the oldest record that waits.
@@ -75,7 +69,7 @@ impl Claimed {
 
     /// Whether there is a batch that may be written.
     pub(crate) fn has_work(&self) -> bool {
-        self.fenced_since.is_none() && !self.batch.is_empty() && !self.is_incomplete()
+        !self.batch.is_empty() && !self.is_incomplete()
     }
 
     /// Whether the batch must become longer before it is written.
@@ -84,10 +78,10 @@ impl Claimed {
         self.unfinished_to.is_some_and(|last| end <= last)
     }
 
-    /// Whether the batch should be written before this record.
-    pub(crate) fn must_end_before(&mut self, record: &Record) -> bool {
+    /// Whether the batch should be written before the record at this offset.
+    pub(crate) fn must_end_before(&mut self, offset: i64) -> bool {
         match self.unfinished_to {
-            Some(last) if record.offset > last => {
+            Some(last) if offset > last => {
                 // Retention may have removed the record at that offset.
                 self.batch.cover(last, 0);
                 true
@@ -119,33 +113,20 @@ impl Claimed {
     }
 
     /// Gives up a batch that will not become complete here; its tickets end undone.
-    pub(crate) fn abandon(self) -> Self {
+    pub(crate) fn abandon(&mut self) {
         let first_offset = self.batch.offsets().start;
         let partition = self.batch.partition().clone();
-        Self::new(partition, first_offset).ending_at(self.unfinished_to)
+        *self = Self::new(partition, first_offset).ending_at(self.unfinished_to);
     }
 
     pub(crate) fn pending_records(&self) -> usize {
-        match self.fenced_since {
-            Some(_) => 0,
-            None => self.tickets.len(),
-        }
+        self.records
     }
 
-    /// Whether the consumer still believes that the partition is ours.
-    pub(crate) fn is_current(&self) -> bool {
-        self.tickets.iter().all(Ticket::is_current)
-    }
-
-    /// The hold of the partition, once something was read under it.
-    pub(crate) fn tenure(&self) -> Option<Tenure> {
-        self.tickets.first().map(Ticket::tenure)
-    }
-
-    /// Whether the record is beyond what the destination has; gaps and repeats are counted.
-    pub(crate) fn is_next(&mut self, record: &Record, metrics: &PipelineMetrics) -> bool {
+    /// Whether the record at this offset is beyond what the destination has; gaps and repeats are counted.
+    pub(crate) fn is_next(&mut self, found: i64, metrics: &PipelineMetrics) -> bool {
         let wanted = self.batch.offsets().end;
-        let (partition, found) = (self.batch.partition(), record.offset);
+        let partition = self.batch.partition();
         if found < wanted {
             metrics.already_written.inc();
             if !self.repeats_reported {
@@ -165,33 +146,32 @@ impl Claimed {
     }
 
     /// What is to be written; from here on the open batch is the empty one after it.
-    pub(crate) fn take_batch(&mut self) -> (OpenBatch, Vec<Letter>) {
-        let next = OpenBatch::new(self.batch.partition().clone(), self.batch.offsets().end);
-        let batch = std::mem::replace(&mut self.batch, next);
-        (batch, std::mem::take(&mut self.letters))
-    }
-
-    /// What was taken is durable: ends the tickets and goes on after it.
-    pub(crate) fn done(self) -> Self {
-        let next_offset = self.batch.offsets().end;
-        let partition = self.batch.partition().clone();
-        for ticket in self.tickets {
-            ticket.done();
-        }
-        Self {
+    pub(crate) fn take(&mut self) -> Taken {
+        let next = Self::new(self.batch.partition().clone(), self.batch.offsets().end);
+        let next = Self {
             fresh: false,
             repeats_reported: self.repeats_reported,
-            ..Self::new(partition, next_offset)
+            ..next
+        };
+        let taken = std::mem::replace(self, next);
+        Taken {
+            tenure: taken.tickets.first().map(Ticket::tenure),
+            batch: taken.batch,
+            letters: taken.letters,
+            tickets: taken.tickets,
+            records: taken.records,
+            oldest_unix_ms: taken.oldest_unix_ms,
         }
     }
+}
 
-    /// What was taken can never be written: holds its tickets, unfinished, until the partition is released.
-    pub(crate) fn void(self) -> Self {
-        let next_offset = self.batch.offsets().end;
-        Self {
-            tickets: self.tickets,
-            fenced_since: Some(Instant::now()),
-            ..Self::new(self.batch.partition().clone(), next_offset)
-        }
-    }
+/// A batch on its way to the destination, with all that belongs to it.
+pub(crate) struct Taken {
+    pub(crate) batch: OpenBatch,
+    pub(crate) letters: Vec<Letter>,
+    pub(crate) tickets: Vec<Ticket>,
+    /// The hold of the partition under which the records were read.
+    pub(crate) tenure: Option<Tenure>,
+    pub(crate) records: usize,
+    pub(crate) oldest_unix_ms: Option<i64>,
 }

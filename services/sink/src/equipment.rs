@@ -1,21 +1,18 @@
-//! What a batcher works with, and the patience with which it works: outages are waited for, up to a limit.
+//! What a settler works with, and the patience with which it works: outages are waited for, up to a limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use millrace_boot::Gate;
-use millrace_kafka::{Record, Tenure, TopicPartition};
-use millrace_wire::Decoder;
+use millrace_kafka::TopicPartition;
 use tracing::{info, warn};
 
-use crate::batch::{Batch, OpenBatch, Roll};
+use crate::batch::Batch;
 use crate::destinations::{WriteError, Writer, Written};
 use crate::letters::{Letter, Letters};
 use crate::metrics::PipelineMetrics;
-use crate::projection::Projection;
-use crate::row::{Rejected, ResultRecord};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -26,12 +23,6 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub(crate) struct Equipment {
     pub(crate) writer: Box<dyn Writer>,
     pub(crate) letters: Letters,
-    pub(crate) decoder: Decoder,
-    pub(crate) projection: Projection,
-    pub(crate) roll: Roll,
-    /// Batches are written early when together they hold more than this.
-    pub(crate) high_bytes: usize,
-    pub(crate) high_records: usize,
     pub(crate) max_outage: Duration,
     pub(crate) metrics: PipelineMetrics,
     pub(crate) gate: Gate,
@@ -41,11 +32,9 @@ pub(crate) struct Equipment {
 
 /// A batch on its way into the destination.
 pub(crate) struct Settling<'a> {
-    pub(crate) batch: OpenBatch,
+    pub(crate) batch: Batch,
     /// Of records that the batch covers; delivered before it is written.
     pub(crate) letters: Vec<Letter>,
-    /// The hold of its partition.
-    pub(crate) tenure: Option<Tenure>,
     /// Whether its partition still seems to be this process's.
     pub(crate) still_ours: &'a dyn Fn() -> bool,
 }
@@ -72,19 +61,11 @@ impl Equipment {
         })
     }
 
-    /// Reads a record as rows.
-    pub(crate) fn parse(&mut self, record: Record) -> Result<ResultRecord, Box<Rejected>> {
-        ResultRecord::parse(record, &mut self.decoder, &mut self.projection)
-    }
-
     /// Delivers the dead letters of a batch and makes it durable.
     pub(crate) fn settle(&mut self, settling: Settling<'_>) -> Result<(), Unsettled> {
         let begun = Instant::now();
         let (batch, mut letters) = (settling.batch, settling.letters);
         let still_ours = settling.still_ours;
-        let batch = batch.close(&self.projection);
-        let batch = batch.map_err(|error| Unsettled::Failed(error.into()))?;
-        let batch = batch.held_by(settling.tenure);
         let rows = batch.rows().num_rows();
         self.deliver(&mut letters, still_ours)
             .and_then(|()| self.write(batch, still_ours))
@@ -125,7 +106,7 @@ impl Equipment {
                 self.write(first, still_ours)?;
                 return self.write(second, still_ours);
             }
-            Err(single) => single,
+            Err(single) => *single,
         };
         let (empty, rejected) = single.refuse(&sentence);
         let partition = empty.partition();
@@ -146,22 +127,8 @@ impl Equipment {
     }
 
     /// Whether nobody waits for what is still open.
-    pub(crate) fn is_in_a_hurry(&self) -> bool {
+    fn is_in_a_hurry(&self) -> bool {
         self.hurry.load(Ordering::Relaxed)
-    }
-
-    /// Publishes how much waits, and for how long the oldest record has.
-    pub(crate) fn report(&self, pending_bytes: usize, oldest_unix_ms: Option<i64>) {
-        self.metrics
-            .pending_bytes
-            .set(i64::try_from(pending_bytes).unwrap_or(i64::MAX));
-        let age = oldest_unix_ms
-            .and_then(|millis| u64::try_from(millis).ok())
-            .and_then(|millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis)))
-            .and_then(|since| SystemTime::now().duration_since(since).ok());
-        self.metrics
-            .oldest_seconds
-            .set(age.unwrap_or_default().as_secs_f64());
     }
 
     /// Repeats `attempt` while its error may pass, with growing pauses, and not ready meanwhile.

@@ -12,6 +12,7 @@ mod check;
 mod claimed;
 mod destinations;
 mod equipment;
+mod handover;
 mod letters;
 mod metrics;
 mod pipeline;
@@ -19,6 +20,7 @@ mod projection;
 mod reloading;
 mod row;
 mod settings;
+mod settler;
 #[cfg(test)]
 mod testing;
 

@@ -1,4 +1,4 @@
-//! One pipeline: a member of a consumer group, and a thread that writes what it reads.
+//! One pipeline: a member of a consumer group, a thread that builds rows of what it reads, and one that writes them.
 
 use std::io;
 use std::sync::Arc;
@@ -7,22 +7,24 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use millrace_boot::{Gate, Health};
 use millrace_kafka::{
-    GroupConsumer, GroupSettings, Intake, IntakeError, Record, StartAt, State, Ticket,
+    GroupConsumer, GroupSettings, Intake, IntakeError, Record, RecordBlock, StartAt, State, Ticket,
     TopicPartition,
 };
 use millrace_wire::{Decoder, Limits};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use crate::batcher::{Batcher, Command};
+use crate::batcher::{Batcher, Command, Workshop};
 use crate::destinations::{self, Surroundings, Writer};
 use crate::equipment::Equipment;
+use crate::handover::handover;
 use crate::letters::Letters;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::settings::{PipelineSettings, Settings};
+use crate::settler::Settler;
 
 /// Room in the channel beside the records: claims, flushes, releases.
 const ROOM_FOR_CONTROL: usize = 1024;
@@ -79,13 +81,15 @@ impl Pipeline {
         let Prepared { settings, writer } = prepared;
         let equipment = equipment(&settings, writer, shared, Arc::clone(&hurry));
         let destination_gate = equipment.gate.clone();
-        let batcher = Batcher::new(equipment);
+        let (handover, takeover) = handover(equipment.metrics.clone(), Arc::clone(&hurry));
+        let batcher = Batcher::new(workshop(&settings, shared), handover);
+        let settler = Settler::new(equipment, takeover);
         let (commands, inbox) = bounded(settings.max_in_flight_records + ROOM_FOR_CONTROL);
         let (report, failure) = oneshot::channel();
-        let thread = thread::Builder::new()
-            .name(format!("write {}", settings.name))
-            .spawn(move || write(batcher, &inbox, report))
-            .context("cannot start a thread")?;
+        let building = spawn("build", &settings.name, move || batcher.run(&inbox))?;
+        let thread = spawn("write", &settings.name, move || {
+            work(settler, building, report);
+        })?;
         let group = group(&settings, &shared.settings);
         let consumer = GroupConsumer::start(group, Inlet { commands }, &shared.kafka_metrics)?;
         Ok(Self {
@@ -140,8 +144,25 @@ impl Pipeline {
     }
 }
 
-fn write(batcher: Batcher, inbox: &Receiver<Command>, report: oneshot::Sender<anyhow::Error>) {
-    if let Err(error) = batcher.run(inbox) {
+fn spawn<T: Send + 'static>(
+    what: &str,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<JoinHandle<T>> {
+    let thread = thread::Builder::new().name(format!("{what} {name}"));
+    thread.spawn(work).context("cannot start a thread")
+}
+
+/// Writes until the building thread has ended or nothing can be written; says which of them failed.
+fn work(
+    settler: Settler,
+    building: JoinHandle<anyhow::Result<()>>,
+    report: oneshot::Sender<anyhow::Error>,
+) {
+    let settled = settler.run();
+    let built = building.join();
+    let built = built.unwrap_or_else(|_| Err(anyhow!("the thread that builds rows panicked")));
+    if let Err(error) = settled.and(built) {
         // Nobody listens if the process is stopping; the offsets have not moved.
         if let Err(error) = report.send(error) {
             tracing::error!(
@@ -149,6 +170,18 @@ fn write(batcher: Batcher, inbox: &Receiver<Command>, report: oneshot::Sender<an
                 "the last records are not written"
             );
         }
+    }
+}
+
+fn workshop(settings: &PipelineSettings, shared: &Shared) -> Workshop {
+    let projection = Projection::new(&settings.columns, settings.tensors, settings.top.as_ref());
+    Workshop {
+        projection: projection.marking_json(settings.destination.has_json()),
+        decoder: Decoder::new(Limits::default()),
+        roll: settings.roll(),
+        high_bytes: settings.max_in_flight_bytes / 2,
+        high_records: settings.max_in_flight_records / 2,
+        metrics: shared.metrics.of(&settings.name),
     }
 }
 
@@ -160,12 +193,7 @@ fn equipment(
 ) -> Equipment {
     Equipment {
         writer,
-        projection: Projection::new(&settings.columns, settings.tensors, settings.top.as_ref()),
         letters: shared.letters.clone(),
-        decoder: Decoder::new(Limits::default()),
-        roll: settings.roll(),
-        high_bytes: settings.max_in_flight_bytes / 2,
-        high_records: settings.max_in_flight_records / 2,
         max_outage: settings.max_outage,
         metrics: shared.metrics.of(&settings.name),
         gate: shared
@@ -196,7 +224,7 @@ fn group_name(pipeline: &PipelineSettings, settings: &Settings) -> String {
     format!("{}.sink.{}", settings.topics.prefix, pipeline.name)
 }
 
-/// Hands everything on to the writer thread, in order.
+/// Hands everything on to the building thread, in order.
 struct Inlet {
     commands: Sender<Command>,
 }
@@ -210,6 +238,8 @@ impl Inlet {
 }
 
 impl Intake for Inlet {
+    const IN_BLOCKS: bool = true;
+
     fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<Vec<StartAt>, IntakeError> {
         let (answer, offsets) = bounded(1);
         self.send(Command::Claim {
@@ -224,7 +254,13 @@ impl Intake for Inlet {
     }
 
     fn record(&mut self, record: Record, ticket: Ticket) {
-        self.send(Command::Take(Box::new(record), ticket));
+        let mut block = RecordBlock::new(ticket.partition().clone());
+        block.push(&record);
+        self.block(block, ticket);
+    }
+
+    fn block(&mut self, block: RecordBlock, ticket: Ticket) {
+        self.send(Command::Take(Arc::new(block), ticket));
     }
 
     fn revoking(&mut self, partitions: &[TopicPartition]) {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use millrace_kafka::Record;
-use millrace_wire::headers::{HeaderError, ResultHeaders};
-use millrace_wire::{DecodeErrorKind, Decoder, Status};
+use millrace_kafka::{Record, RecordBlock, RecordRef};
+use millrace_wire::headers::{HeaderError, ResultHeadersRef};
+use millrace_wire::{DecodeErrorKind, Decoder, RecordView, Status};
 
 use crate::projection::{Layout, Projection, ProjectionError};
 
@@ -12,19 +12,19 @@ use crate::projection::{Layout, Projection, ProjectionError};
 /// or for one long id on every row; more than this is not a result but an attack.
 const MOST_BYTES: usize = 256 << 20;
 
-/// One result: a row per instance, or a single row without outputs if the request failed.
-pub(crate) struct ResultRecord {
-    /// As it came, but for a value that moved to `outputs`.
-    record: Record,
-    pub(crate) headers: ResultHeaders,
-    outputs: Option<Outputs>,
-    size_bytes: usize,
+/// One result, read where it lies in its block: a row per instance, or a single row without
+/// outputs if the request failed.
+pub(crate) struct ResultRecord<'a> {
+    block: &'a Arc<RecordBlock>,
+    index: usize,
+    pub(crate) headers: ResultHeadersRef<'a>,
+    outputs: Option<Outputs<'a>>,
     weight_bytes: usize,
 }
 
 /// The value of a request that succeeded, and the columns that it becomes.
-struct Outputs {
-    value: millrace_wire::Record,
+struct Outputs<'a> {
+    value: RecordView<'a>,
     layout: Arc<Layout>,
 }
 
@@ -79,67 +79,57 @@ impl Rejection {
     }
 }
 
-impl ResultRecord {
-    /// Reads headers and value; the error gives the record back as it was.
+impl<'a> ResultRecord<'a> {
+    /// Reads headers and value of the record at `index`; the error has a copy of it.
     pub(crate) fn parse(
-        mut record: Record,
+        block: &'a Arc<RecordBlock>,
+        index: usize,
         decoder: &mut Decoder,
         projection: &mut Projection,
     ) -> Result<Self, Box<Rejected>> {
-        let size_bytes = record.size_bytes();
-        let headers = match ResultHeaders::parse(record.headers.iter()) {
+        let record = block.get(index);
+        let headers = match ResultHeadersRef::parse(record.headers()) {
             Ok(headers) => headers,
             Err(error) => return Err(rejected(record, error)),
         };
-        let outputs = match read_value(&headers, &mut record, decoder, projection) {
+        let outputs = match read_value(headers.status, record, decoder, projection) {
             Ok(outputs) => outputs,
             Err(reason) => return Err(rejected(record, reason)),
         };
         let mut parsed = Self {
-            record,
+            block,
+            index,
             headers,
             outputs,
-            size_bytes,
             weight_bytes: 0,
         };
         parsed.weight_bytes = parsed.weigh();
         if parsed.weight_bytes > MOST_BYTES {
             let weight_bytes = parsed.weight_bytes;
-            return Err(parsed.reject(Rejection::TooHeavy { weight_bytes }));
+            return Err(rejected(record, Rejection::TooHeavy { weight_bytes }));
         }
         Ok(parsed)
     }
 
-    /// Gives the record back as it came, with the reason why it cannot be written.
-    pub(crate) fn reject(mut self, reason: Rejection) -> Box<Rejected> {
-        if let Some(outputs) = self.outputs {
-            self.record.value = Some(outputs.value.into_payload());
-        }
-        rejected(self.record, reason)
-    }
-
-    pub(crate) fn topic(&self) -> &str {
-        &self.record.topic
-    }
-
-    pub(crate) fn partition(&self) -> i32 {
-        self.record.partition
+    /// The block that it lies in, and its index there.
+    pub(crate) fn place(&self) -> (&'a Arc<RecordBlock>, usize) {
+        (self.block, self.index)
     }
 
     pub(crate) fn offset(&self) -> i64 {
-        self.record.offset
+        self.record().offset()
     }
 
-    pub(crate) fn key(&self) -> Option<&[u8]> {
-        self.record.key.as_deref()
+    pub(crate) fn key(&self) -> Option<&'a [u8]> {
+        self.record().key()
     }
 
     pub(crate) fn recorded_at_unix_ms(&self) -> Option<i64> {
-        self.record.timestamp_unix_ms
+        self.record().timestamp_unix_ms()
     }
 
     /// `None` for a request that failed.
-    pub(crate) fn value(&self) -> Option<&millrace_wire::Record> {
+    pub(crate) fn value(&self) -> Option<&RecordView<'a>> {
         self.outputs.as_ref().map(|outputs| &outputs.value)
     }
 
@@ -150,12 +140,12 @@ impl ResultRecord {
 
     /// Instances of the request; always at least one.
     pub(crate) fn rows(&self) -> usize {
-        self.value().map_or(1, millrace_wire::Record::rows)
+        self.value().map_or(1, RecordView::rows)
     }
 
     /// Bytes of the record as it came from Kafka.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.size_bytes
+        self.record().size_bytes()
     }
 
     /// About what the rows take in memory as arrays.
@@ -163,14 +153,18 @@ impl ResultRecord {
         self.weight_bytes
     }
 
+    fn record(&self) -> RecordRef<'a> {
+        self.block.get(self.index)
+    }
+
     /// What a row repeats of the headers, on every row, and what the value takes as lists.
     fn weigh(&self) -> usize {
         let headers = &self.headers;
-        let repeated = self.topic().len()
+        let repeated = self.record().topic().len()
             + self.key().map_or(0, <[u8]>::len)
             + headers.id.len()
             + headers.model.len()
-            + headers.error.as_ref().map_or(0, String::len)
+            + headers.error.as_ref().map_or(0, |error| error.len())
             + headers.source.topic.len();
         let outputs = self.outputs.as_ref();
         let lists = outputs.map_or(0, |outputs| outputs.layout.weigh(&outputs.value));
@@ -183,43 +177,30 @@ impl ResultRecord {
     }
 }
 
-/// Takes the value out of the record; it is back in its place after an error.
-fn read_value(
-    headers: &ResultHeaders,
-    record: &mut Record,
+fn read_value<'a>(
+    status: Status,
+    record: RecordRef<'a>,
     decoder: &mut Decoder,
     projection: &mut Projection,
-) -> Result<Option<Outputs>, Rejection> {
-    let empty = record.value.as_ref().is_none_or(Vec::is_empty);
-    match (headers.status, empty) {
+) -> Result<Option<Outputs<'a>>, Rejection> {
+    let value = record.value().unwrap_or_default();
+    match (status, value.is_empty()) {
         (Status::Ok, true) => return Err(Rejection::NoValue),
         (Status::Ok, false) => {}
         (_, true) => return Ok(None),
         (failure, false) => return Err(Rejection::ValueOfFailure(failure)),
     }
-    let value = match decoder.decode(record.value.take().unwrap_or_default()) {
-        Ok(value) => value,
-        Err(error) => {
-            let reason = Rejection::Arrow {
-                kind: error.kind(),
-                message: error.to_string(),
-            };
-            record.value = Some(error.into_payload());
-            return Err(reason);
-        }
-    };
-    match projection.layout(&value) {
-        Ok(layout) => Ok(Some(Outputs { value, layout })),
-        Err(reason) => {
-            record.value = Some(value.into_payload());
-            Err(reason.into())
-        }
-    }
+    let value = decoder.view(value).map_err(|error| Rejection::Arrow {
+        kind: error.kind(),
+        message: error.to_string(),
+    })?;
+    let layout = projection.layout(&value)?;
+    Ok(Some(Outputs { value, layout }))
 }
 
-fn rejected(record: Record, reason: impl Into<Rejection>) -> Box<Rejected> {
+fn rejected(record: RecordRef<'_>, reason: impl Into<Rejection>) -> Box<Rejected> {
     Box::new(Rejected {
-        record,
+        record: record.to_record(),
         reason: reason.into(),
     })
 }

@@ -1,12 +1,14 @@
 //! Result records for unit tests, made as infer makes them and read as the sink reads them.
 
-use millrace_kafka::{Headers, Record, TopicPartition};
+use std::sync::Arc;
+
+use millrace_kafka::{Headers, Record, RecordBlock, TopicPartition};
 use millrace_wire::headers::{ResultHeaders, Source};
 use millrace_wire::{DType, Decoder, Limits, Status, Tensor, encode_tensors};
 
 use crate::batch::{Batch, OpenBatch};
 use crate::projection::Projection;
-use crate::row::ResultRecord;
+use crate::row::{Rejected, ResultRecord};
 
 pub(crate) const TOPIC: &str = "mill.results.digits";
 
@@ -18,7 +20,7 @@ pub(crate) fn partition(topic: &str, partition: i32) -> TopicPartition {
 }
 
 /// A result with one float output `y` of one value per row.
-pub(crate) fn record_with(offset: i64, values: &[f32]) -> ResultRecord {
+pub(crate) fn record_with(offset: i64, values: &[f32]) -> ResultRecord<'static> {
     let bytes: Vec<u8> = values
         .iter()
         .flat_map(|value| value.to_le_bytes())
@@ -30,7 +32,7 @@ pub(crate) fn record_with(offset: i64, values: &[f32]) -> ResultRecord {
 }
 
 /// A result with one text output `label` of one value per row.
-pub(crate) fn record_with_texts(offset: i64, values: &[&str]) -> ResultRecord {
+pub(crate) fn record_with_texts(offset: i64, values: &[&str]) -> ResultRecord<'static> {
     let data = values.iter().collect();
     parsed(
         offset,
@@ -38,13 +40,13 @@ pub(crate) fn record_with_texts(offset: i64, values: &[&str]) -> ResultRecord {
     )
 }
 
-pub(crate) fn record_of_failure(offset: i64) -> ResultRecord {
+pub(crate) fn record_of_failure(offset: i64) -> ResultRecord<'static> {
     let mut record = kafka_record(offset, Status::Internal, None);
     record.key = None;
     parse(record)
 }
 
-pub(crate) fn parsed(offset: i64, tensors: Vec<Tensor>) -> ResultRecord {
+pub(crate) fn parsed(offset: i64, tensors: Vec<Tensor>) -> ResultRecord<'static> {
     let value = encode_tensors(&tensors).unwrap();
     let record = kafka_record(offset, Status::Ok, Some(value));
     parse(record)
@@ -54,8 +56,19 @@ pub(crate) fn fixed(name: &str, dtype: DType, shape: &[usize], bytes: Vec<u8>) -
     Tensor::fixed(name, dtype, shape.to_vec(), bytes.into()).unwrap()
 }
 
-pub(crate) fn parse(record: Record) -> ResultRecord {
-    ResultRecord::parse(record, &mut decoder(), &mut Projection::default()).unwrap()
+pub(crate) fn parse(record: Record) -> ResultRecord<'static> {
+    try_parse(&record, &mut Projection::default()).unwrap()
+}
+
+/// Reads a record that lies in a block of its own, which lasts as long as the tests.
+pub(crate) fn try_parse(
+    record: &Record,
+    projection: &mut Projection,
+) -> Result<ResultRecord<'static>, Box<Rejected>> {
+    let mut block = RecordBlock::new(partition(&record.topic, record.partition));
+    block.push(record);
+    let block = Box::leak(Box::new(Arc::new(block)));
+    ResultRecord::parse(block, 0, &mut decoder(), projection)
 }
 
 pub(crate) fn decoder() -> Decoder {
@@ -92,10 +105,10 @@ pub(crate) fn kafka_record(offset: i64, status: Status, value: Option<Vec<u8>>) 
 }
 
 /// A batch of `TOPIC`, partition 0, that begins at `first` and covers the records.
-pub(crate) fn batch(first: i64, records: Vec<ResultRecord>) -> Batch {
+pub(crate) fn batch(first: i64, records: Vec<ResultRecord<'_>>) -> Batch {
     let mut batch = OpenBatch::new(partition(TOPIC, 0), first);
     for record in records {
-        batch.push(record);
+        batch.push(&record);
     }
-    batch.close(&Projection::default()).unwrap()
+    batch.close().unwrap()
 }

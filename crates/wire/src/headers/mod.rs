@@ -5,7 +5,7 @@ mod result;
 mod values;
 
 pub use request::{ReplyTo, RequestHeaders};
-pub use result::{ResultHeaders, Source};
+pub use result::{ResultHeaders, ResultHeadersRef, Source, SourceRef};
 
 /// Correlation and idempotency id; the record's coordinates where it is absent.
 pub const ID: &str = "mr-id";

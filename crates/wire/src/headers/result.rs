@@ -1,5 +1,6 @@
 //! Headers of a result or reply record.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::request::is_topic;
@@ -38,6 +39,34 @@ pub struct Source {
     pub offset: i64,
 }
 
+/// [`ResultHeaders`] where they lie: reading them allocates nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultHeadersRef<'a> {
+    /// As [`ResultHeaders::id`].
+    pub id: &'a str,
+    /// As [`ResultHeaders::model`].
+    pub model: &'a str,
+    /// As [`ResultHeaders::version`].
+    pub version: Option<i64>,
+    /// As [`ResultHeaders::status`].
+    pub status: Status,
+    /// As [`ResultHeaders::error`].
+    pub error: Option<Cow<'a, str>>,
+    /// As [`ResultHeaders::source`].
+    pub source: SourceRef<'a>,
+}
+
+/// [`Source`] where it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceRef<'a> {
+    /// The record's topic.
+    pub topic: &'a str,
+    /// The record's partition, at least 0.
+    pub partition: i32,
+    /// The record's offset, at least 0.
+    pub offset: i64,
+}
+
 const NAMES: [&str; 7] = [ID, MODEL, VERSION, STATUS, ERROR, SOURCE, CONTENT_TYPE];
 
 /// A result carries the headers of its request, which may have been as many as they can be, and ours.
@@ -51,25 +80,18 @@ impl ResultHeaders {
     pub fn parse<'a>(
         headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
     ) -> Result<Self, HeaderError> {
-        let values = Values::collect(NAMES, headers, OUR_OWN)?;
-        values.check_content_type()?;
-        let status = required(STATUS, values.utf8(STATUS)?)?;
-        let status = status.parse().map_err(|_| {
-            let expected = "the name of a gRPC status code";
-            bad_value(STATUS, expected, Some(status.as_bytes()))
-        })?;
-        let source = required(SOURCE, values.utf8(SOURCE)?)?;
-        let source = Source::parse(source).ok_or_else(|| {
-            let expected = "topic/partition/offset";
-            bad_value(SOURCE, expected, Some(source.as_bytes()))
-        })?;
+        let read = ResultHeadersRef::parse(headers)?;
         Ok(Self {
-            id: required(ID, values.text(ID)?)?,
-            model: required(MODEL, values.text(MODEL)?)?,
-            version: values.number(VERSION, "a number")?,
-            status,
-            error: values.utf8(ERROR)?.map(error_sentence),
-            source,
+            id: read.id.to_owned(),
+            model: read.model.to_owned(),
+            version: read.version,
+            status: read.status,
+            error: read.error.map(Cow::into_owned),
+            source: Source {
+                topic: read.source.topic.to_owned(),
+                partition: read.source.partition,
+                offset: read.source.offset,
+            },
         })
     }
 
@@ -88,28 +110,77 @@ impl ResultHeaders {
     }
 }
 
+impl<'a> ResultHeadersRef<'a> {
+    /// As [`ResultHeaders::parse`].
+    pub fn parse(
+        headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+    ) -> Result<Self, HeaderError> {
+        let values = Values::collect(NAMES, headers, OUR_OWN)?;
+        values.check_content_type()?;
+        let status = required(STATUS, values.utf8(STATUS)?)?;
+        let status = status.parse().map_err(|_| {
+            let expected = "the name of a gRPC status code";
+            bad_value(STATUS, expected, Some(status.as_bytes()))
+        })?;
+        let source = required(SOURCE, values.utf8(SOURCE)?)?;
+        let source = SourceRef::parse(source).ok_or_else(|| {
+            let expected = "topic/partition/offset";
+            bad_value(SOURCE, expected, Some(source.as_bytes()))
+        })?;
+        Ok(Self {
+            id: required(ID, values.borrowed_text(ID)?)?,
+            model: required(MODEL, values.borrowed_text(MODEL)?)?,
+            version: values.number(VERSION, "a number")?,
+            status,
+            error: values.utf8(ERROR)?.map(error_sentence),
+            source,
+        })
+    }
+}
+
 fn required<T>(name: &'static str, value: Option<T>) -> Result<T, HeaderError> {
     value.ok_or(HeaderError::Missing { name })
 }
 
 /// Cut to the limit, with spaces for control characters: it may end in a log, a header or a page.
-fn error_sentence(text: &str) -> String {
+fn error_sentence(text: &str) -> Cow<'_, str> {
     let start = &text[..text.floor_char_boundary(MAX_ERROR_BYTES)];
-    start.replace(char::is_control, " ")
+    match start.contains(char::is_control) {
+        true => Cow::Owned(start.replace(char::is_control, " ")),
+        false => Cow::Borrowed(start),
+    }
 }
 
 impl Source {
     /// Reads `topic/partition/offset`.
     pub fn parse(text: &str) -> Option<Self> {
+        let read = SourceRef::parse(text)?;
+        Some(Self {
+            topic: read.topic.to_owned(),
+            partition: read.partition,
+            offset: read.offset,
+        })
+    }
+}
+
+impl<'a> SourceRef<'a> {
+    /// Reads `topic/partition/offset`.
+    pub fn parse(text: &'a str) -> Option<Self> {
         let (topic, rest) = text.split_once('/')?;
         let (partition, offset) = rest.split_once('/')?;
         let source = Self {
-            topic: topic.to_owned(),
+            topic,
             partition: partition.parse().ok()?,
             offset: offset.parse().ok()?,
         };
         let is_valid = is_topic(topic) && source.partition >= 0 && source.offset >= 0;
         is_valid.then_some(source)
+    }
+}
+
+impl fmt::Display for SourceRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.topic, self.partition, self.offset)
     }
 }
 

@@ -68,12 +68,17 @@ impl<'a, const N: usize> Values<'a, N> {
 
     /// Text of 1 to 512 bytes without control characters.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<String>, HeaderError> {
+        Ok(self.borrowed_text(name)?.map(str::to_owned))
+    }
+
+    /// The same, where it lies.
+    pub(super) fn borrowed_text(&self, name: &'static str) -> Result<Option<&'a str>, HeaderError> {
         let Some(text) = self.utf8(name)? else {
             return Ok(None);
         };
         let length_is_good = (1..=MAX_TEXT_BYTES).contains(&text.len());
         if length_is_good && !text.chars().any(char::is_control) {
-            return Ok(Some(text.to_owned()));
+            return Ok(Some(text));
         }
         let expected = "1 to 512 bytes of text without control characters";
         Err(bad_value(name, expected, Some(text.as_bytes())))

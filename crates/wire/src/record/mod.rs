@@ -11,12 +11,14 @@ mod frame;
 mod rows;
 mod schema;
 mod sparse;
+mod view;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 pub use error::{DecodeError, DecodeErrorKind};
 pub use rows::RowShape;
+pub use view::{Contents, RecordView};
 
 use crate::dtype::DType;
 use crate::limits::Limits;
@@ -30,13 +32,13 @@ pub(crate) use schema::{
     SPARSE_EXTENSION, VARIABLE_SHAPE_EXTENSION,
 };
 use schema::{Field, Schema};
+use view::Frame;
 
 /// An Arrow record batch of one row or more, whose every buffer has been checked.
 #[derive(Debug)]
 pub struct Record {
     payload: Vec<u8>,
-    rows: usize,
-    columns: Vec<Column>,
+    contents: Arc<Contents>,
 }
 
 /// One named tensor of a record; its data lie in the record's payload.
@@ -46,11 +48,13 @@ pub struct Column {
     data: ColumnData,
 }
 
-/// Decodes records one after the other; records with the schema of the one before cost less.
+/// Decodes records one after the other; records with the schema of the one before cost less, and
+/// those that differ from it in their fixed-size values only next to nothing.
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
     last_schema: Option<(Vec<u8>, Arc<Schema>)>,
+    last_frame: Option<Frame>,
 }
 
 impl Decoder {
@@ -59,6 +63,7 @@ impl Decoder {
         Self {
             limits,
             last_schema: None,
+            last_frame: None,
         }
     }
 
@@ -66,20 +71,33 @@ impl Decoder {
     /// The error gives the payload back.
     pub fn decode(&mut self, payload: Vec<u8>) -> Result<Record, DecodeError> {
         match self.check(&payload) {
-            Ok((rows, columns)) => Ok(Record {
-                payload,
-                rows,
-                columns,
-            }),
+            Ok(contents) => Ok(Record { payload, contents }),
             Err(fault) => Err(fault.with_payload(payload)),
         }
     }
 
-    fn check(&mut self, payload: &[u8]) -> Result<(usize, Vec<Column>), Fault> {
+    /// The same for a payload that stays where it is; the error has a copy of it.
+    pub fn view<'a>(&mut self, payload: &'a [u8]) -> Result<RecordView<'a>, DecodeError> {
+        match self.check(payload) {
+            Ok(contents) => Ok(RecordView { payload, contents }),
+            Err(fault) => Err(fault.with_payload(payload.to_vec())),
+        }
+    }
+
+    fn check(&mut self, payload: &[u8]) -> Result<Arc<Contents>, Fault> {
+        if let Some(frame) = &self.last_frame
+            && frame.is_around(payload)
+        {
+            return Ok(Arc::clone(&frame.contents));
+        }
         let limits = self.limits.clone();
         let mut frames = Frames::new(payload, &limits)?;
         let schema = self.schema(frames.schema()?)?;
-        body::check(&schema, &frames.batch()?, &limits)
+        let batch = frames.batch()?;
+        let (rows, columns) = body::check(&schema, &batch, &limits)?;
+        let contents = Arc::new(Contents { rows, columns });
+        self.last_frame = Frame::of(payload, batch.body, &contents);
+        Ok(contents)
     }
 
     fn schema(&mut self, metadata: &[u8]) -> Result<Arc<Schema>, Fault> {
@@ -102,29 +120,29 @@ impl Record {
 
     /// Instances; at least 1.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.contents.rows
     }
 
     /// All columns in the order of the schema; at least 1, their names differ.
     pub fn columns(&self) -> &[Column] {
-        &self.columns
+        &self.contents.columns
     }
 
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.name() == name)
+        self.columns().iter().find(|column| column.name() == name)
     }
 
     /// The index of the column of that name.
     pub fn column_index(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.name() == name)
+        self.contents.column_index(name)
     }
 
     /// Bytes that the rows take when sparse columns are dense: those of the payload where none is.
     pub fn dense_bytes(&self) -> usize {
         let mut bytes = self.payload.len();
-        for column in &self.columns {
-            bytes += sparse::dense_bytes(column, &self.payload, self.rows);
+        for column in self.columns() {
+            bytes += sparse::dense_bytes(column, &self.payload, self.rows());
         }
         bytes
     }
@@ -144,12 +162,11 @@ impl Record {
     /// # Panics
     /// If there is no such column or row.
     pub fn row_shape(&self, column: usize, row: usize) -> RowShape {
-        self.shape_of_row(&self.columns[column], row)
+        self.shape_of_row(&self.contents.columns[column], row)
     }
 
     pub(crate) fn shape_of_row(&self, column: &Column, row: usize) -> RowShape {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        rows::shape(column, &self.payload, row)
+        self.contents.shape_of_row(&self.payload, column, row)
     }
 
     /// The rows cut into the longest runs within which all columns keep their row shape: rows of one
@@ -157,18 +174,18 @@ impl Record {
     pub fn uniform_runs(&self) -> Vec<Range<usize>> {
         let mut runs = Vec::new();
         let mut start = 0;
-        for row in 1..self.rows {
+        for row in 1..self.rows() {
             if !self.same_shapes(row - 1, row) {
                 runs.push(start..row);
                 start = row;
             }
         }
-        runs.push(start..self.rows);
+        runs.push(start..self.rows());
         runs
     }
 
     fn same_shapes(&self, a: usize, b: usize) -> bool {
-        self.columns.iter().all(|column| {
+        self.columns().iter().all(|column| {
             column.fixed_row_shape().is_some()
                 || self.shape_of_row(column, a) == self.shape_of_row(column, b)
         })
@@ -182,30 +199,25 @@ impl Record {
         rows: Range<usize>,
         into: &mut TensorBuilder,
     ) -> Result<(), TensorError> {
-        let Some(data) = self.columns.get(column) else {
-            return Err(range_error(column, rows));
-        };
-        if rows.start > rows.end || rows.end > self.rows {
-            return Err(range_error(column, rows));
-        }
-        rows::copy(data, &self.payload, rows, into)
+        self.contents.copy_rows(&self.payload, (column, rows), into)
     }
 
     /// A sparse column as it is; `None` for all others, and where its shapes or indices are beyond
     /// int32.
     pub fn sparse_tensor(&self, column: usize) -> Option<SparseTensor> {
-        sparse::tensor(self.columns.get(column)?, &self.payload, self.rows)
+        sparse::tensor(self.columns().get(column)?, &self.payload, self.rows())
     }
 
     /// A whole column as a tensor; fails if its rows differ in shape.
     pub fn tensor(&self, column: usize) -> Result<Tensor, TensorError> {
-        let Some(data) = self.columns.get(column) else {
-            return Err(range_error(column, 0..self.rows));
+        let rows = self.rows();
+        let Some(data) = self.columns().get(column) else {
+            return Err(range_error(column, 0..rows));
         };
         let shape = self.shape_of_row(data, 0);
         let name = Arc::clone(&data.field.name);
-        let mut builder = TensorBuilder::new(name, data.dtype(), &shape, self.rows)?;
-        self.copy_rows(column, 0..self.rows, &mut builder)?;
+        let mut builder = TensorBuilder::new(name, data.dtype(), &shape, rows)?;
+        self.copy_rows(column, 0..rows, &mut builder)?;
         Ok(builder.finish())
     }
 }

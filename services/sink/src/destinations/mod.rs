@@ -127,6 +127,11 @@ impl Destination {
         }
     }
 
+    /// Whether it has a type of its own for text that is JSON.
+    pub(crate) fn has_json(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// The topic that it writes to, if it is one.
     pub(crate) fn topic(&self) -> Option<&str> {
         match self {

@@ -1,7 +1,6 @@
 use anyhow::anyhow;
 use millrace_boot::Health;
 use millrace_kafka::{Producer, ProducerSettings};
-use millrace_wire::Limits;
 use prometheus_client::registry::Registry;
 
 use super::*;
@@ -55,15 +54,6 @@ fn rig(failures: usize) -> Rig {
     let with = Equipment {
         writer: Box::new(writer),
         letters: Letters::new(producer.unwrap(), "mill"),
-        decoder: Decoder::new(Limits::default()),
-        projection: Projection::default(),
-        roll: Roll {
-            rows: 1,
-            size_bytes: 1,
-            age: Duration::ZERO,
-        },
-        high_bytes: 1,
-        high_records: 1,
         max_outage: Duration::from_secs(60),
         metrics: Metrics::register(&mut Registry::default()).of("table"),
         gate,

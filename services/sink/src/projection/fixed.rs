@@ -1,13 +1,15 @@
 //! The columns that every row has, whatever the model answers: where it comes from, and what became of it.
 
+use std::fmt::Write;
 use std::iter;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMillisecondArray, UInt32Array,
+    ArrayRef, AsArray, BinaryBuilder, Int32Array, Int64Array, Int64Builder, RecordBatch,
+    StringArray, StringBuilder, TimestampMillisecondBuilder, UInt32Array,
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use millrace_kafka::TopicPartition;
 
 use crate::row::ResultRecord;
 
@@ -58,74 +60,81 @@ pub(super) fn fields() -> Vec<Field> {
     NAMES.into_iter().zip(types).map(field).collect()
 }
 
-/// One array per field, one row per instance.
-pub(super) fn arrays(records: &[ResultRecord]) -> Vec<ArrayRef> {
-    let rows = || Rows { records };
-    let times: TimestampMillisecondArray = rows().each(ResultRecord::recorded_at_unix_ms).collect();
-    let text = |value: fn(&ResultRecord) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows().each(value)))
-    };
-    vec![
-        text(ResultRecord::topic),
-        Arc::new(Int32Array::from_iter_values(
-            rows().each(ResultRecord::partition),
-        )),
-        Arc::new(Int64Array::from_iter_values(
-            rows().each(ResultRecord::offset),
-        )),
-        Arc::new(instances(records)),
-        Arc::new(times.with_timezone("UTC")),
-        Arc::new(rows().each(ResultRecord::key).collect::<BinaryArray>()),
-        text(|record| &record.headers.id),
-        text(|record| &record.headers.model),
-        Arc::new(
-            rows()
-                .each(|record| record.headers.version)
-                .collect::<Int64Array>(),
-        ),
-        text(|record| record.headers.status.name()),
-        Arc::new(
-            rows()
-                .each(|record| record.headers.error.as_deref())
-                .collect::<StringArray>(),
-        ),
-        Arc::new(requests(records)),
-    ]
+/// The fixed columns in the making: one row per instance.
+pub(super) struct Columns {
+    partition: TopicPartition,
+    offsets: Vec<i64>,
+    instances: Vec<u32>,
+    times: TimestampMillisecondBuilder,
+    keys: BinaryBuilder,
+    ids: StringBuilder,
+    models: StringBuilder,
+    versions: Int64Builder,
+    statuses: StringBuilder,
+    errors: StringBuilder,
+    requests: StringBuilder,
+    request: String,
+}
+
+impl Columns {
+    pub(super) fn new(partition: &TopicPartition) -> Self {
+        Self {
+            partition: partition.clone(),
+            offsets: Vec::new(),
+            instances: Vec::new(),
+            times: TimestampMillisecondBuilder::new().with_timezone("UTC"),
+            keys: BinaryBuilder::new(),
+            ids: StringBuilder::new(),
+            models: StringBuilder::new(),
+            versions: Int64Builder::new(),
+            statuses: StringBuilder::new(),
+            errors: StringBuilder::new(),
+            requests: StringBuilder::new(),
+            request: String::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, record: &ResultRecord<'_>) {
+        let headers = &record.headers;
+        self.request.clear();
+        write!(self.request, "{}", headers.source).expect("writing to a String cannot fail");
+        for instance in (0u32..).take(record.rows()) {
+            self.offsets.push(record.offset());
+            self.instances.push(instance);
+            self.times.append_option(record.recorded_at_unix_ms());
+            self.keys.append_option(record.key());
+            self.ids.append_value(headers.id);
+            self.models.append_value(headers.model);
+            self.versions.append_option(headers.version);
+            self.statuses.append_value(headers.status.name());
+            self.errors.append_option(headers.error.as_deref());
+            self.requests.append_value(&self.request);
+        }
+    }
+
+    /// One array per field.
+    pub(super) fn finish(mut self) -> Vec<ArrayRef> {
+        let rows = self.offsets.len();
+        let topics = iter::repeat_n(&*self.partition.topic, rows);
+        let partitions = vec![self.partition.partition; rows];
+        vec![
+            Arc::new(StringArray::from_iter_values(topics)),
+            Arc::new(Int32Array::from(partitions)),
+            Arc::new(Int64Array::from(self.offsets)),
+            Arc::new(UInt32Array::from(self.instances)),
+            Arc::new(self.times.finish()),
+            Arc::new(self.keys.finish()),
+            Arc::new(self.ids.finish()),
+            Arc::new(self.models.finish()),
+            Arc::new(self.versions.finish()),
+            Arc::new(self.statuses.finish()),
+            Arc::new(self.errors.finish()),
+            Arc::new(self.requests.finish()),
+        ]
+    }
 }
 
 /// The offset of each row, ascending.
 pub(crate) fn offsets(rows: &RecordBatch) -> &[i64] {
     rows["offset"].as_primitive::<Int64Type>().values()
-}
-
-struct Rows<'a> {
-    records: &'a [ResultRecord],
-}
-
-impl<'a> Rows<'a> {
-    /// The value of each record, once per row.
-    fn each<T: Clone + 'a>(
-        &self,
-        value: impl Fn(&'a ResultRecord) -> T + 'a,
-    ) -> impl Iterator<Item = T> + 'a {
-        let records = self.records.iter();
-        records.flat_map(move |record| iter::repeat_n(value(record), record.rows()))
-    }
-}
-
-fn instances(records: &[ResultRecord]) -> UInt32Array {
-    let mut instances = Vec::new();
-    for record in records {
-        instances.extend((0u32..).take(record.rows()));
-    }
-    instances.into()
-}
-
-fn requests(records: &[ResultRecord]) -> StringArray {
-    let mut requests = Vec::with_capacity(records.len());
-    for record in records {
-        let source = record.headers.source.to_string();
-        requests.extend(iter::repeat_n(source, record.rows()));
-    }
-    StringArray::from_iter_values(requests)
 }

@@ -1,11 +1,11 @@
 //! The columns that the outputs of a record become, worked out once for all records that are alike.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millrace_wire::{Column, DType, Record};
+use millrace_wire::{Column, DType, RecordView};
 
 use super::{Projection, fixed, nested};
 use crate::settings::{TensorForm, TopForm, TopSettings};
@@ -77,8 +77,11 @@ pub(crate) enum ProjectionError {
 }
 
 impl Layout {
-    pub(super) fn of(value: &Record, projection: &Projection) -> Result<Self, ProjectionError> {
-        let mut layout = Drawing::new(value);
+    pub(super) fn of(
+        value: &RecordView<'_>,
+        projection: &Projection,
+    ) -> Result<Self, ProjectionError> {
+        let mut layout = Drawing::new(value, projection.marks_json);
         let wanted = wanted(value, projection)?;
         for (index, name) in &wanted {
             layout.add(*index, name, projection.tensors)?;
@@ -93,7 +96,7 @@ impl Layout {
     }
 
     /// Whether the layout is that of these outputs, too.
-    pub(super) fn fits(&self, value: &Record) -> bool {
+    pub(super) fn fits(&self, value: &RecordView<'_>) -> bool {
         let alike = |(source, column): (&Source, &Column)| {
             source.name == column.name()
                 && source.dtype == column.dtype()
@@ -112,7 +115,7 @@ impl Layout {
 
     /// Bytes of the lists that the value stands for without spending any on them: those outside
     /// an empty dimension.
-    pub(crate) fn weigh(&self, value: &Record) -> usize {
+    pub(crate) fn weigh(&self, value: &RecordView<'_>) -> usize {
         let mut lists = 0usize;
         for (index, column) in value.columns().iter().enumerate() {
             let of_row = |shape: &[usize]| {
@@ -136,7 +139,7 @@ impl Layout {
 
 /// The outputs to be written, by index, and their names in the destination.
 fn wanted(
-    value: &Record,
+    value: &RecordView<'_>,
     projection: &Projection,
 ) -> Result<Vec<(usize, String)>, ProjectionError> {
     if !projection.columns.is_empty() {
@@ -154,7 +157,7 @@ fn wanted(
         .collect())
 }
 
-fn find(value: &Record, name: &str) -> Result<usize, ProjectionError> {
+fn find(value: &RecordView<'_>, name: &str) -> Result<usize, ProjectionError> {
     value
         .column_index(name)
         .ok_or_else(|| ProjectionError::Missing {
@@ -169,16 +172,18 @@ fn find(value: &Record, name: &str) -> Result<usize, ProjectionError> {
 
 /// A layout in the making.
 struct Drawing<'a> {
-    value: &'a Record,
+    value: &'a RecordView<'a>,
     taken: BTreeSet<String>,
     fields: Vec<Field>,
     columns: Vec<Projected>,
     rows_per_instance: usize,
+    marks_json: bool,
 }
 
 impl<'a> Drawing<'a> {
-    fn new(value: &'a Record) -> Self {
+    fn new(value: &'a RecordView<'a>, marks_json: bool) -> Self {
         Self {
+            marks_json,
             value,
             taken: fixed::NAMES.map(String::from).into(),
             fields: fixed::fields(),
@@ -210,7 +215,12 @@ impl<'a> Drawing<'a> {
         };
         match form {
             Form::Array => self.field(name, nested::data_type(dtype, rank)),
-            Form::Json => self.field(name, DataType::Utf8),
+            Form::Json => {
+                self.field(name, DataType::Utf8);
+                if let Some(field) = self.fields.last_mut().filter(|_| self.marks_json) {
+                    field.set_metadata(json_mark());
+                }
+            }
             _ => {}
         }
         self.project(index, form);
@@ -289,6 +299,15 @@ impl<'a> Drawing<'a> {
             rows_per_instance: self.rows_per_instance,
         }
     }
+}
+
+/// Arrow's canonical extension type for text that is JSON.
+fn json_mark() -> HashMap<String, String> {
+    [
+        ("ARROW:extension:name".to_owned(), "arrow.json".to_owned()),
+        ("ARROW:extension:metadata".to_owned(), String::new()),
+    ]
+    .into()
 }
 
 fn fixed_shape(column: &Column) -> Result<&[usize], ProjectionError> {

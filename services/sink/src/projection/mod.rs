@@ -17,9 +17,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::take;
 use arrow::error::ArrowError;
+use millrace_kafka::TopicPartition;
+use millrace_wire::{Contents, RecordView};
 
 use layout::{Form, Projected};
 pub(crate) use layout::{Layout, ProjectionError};
+use parts::Parts;
 
 use crate::row::ResultRecord;
 use crate::settings::{ColumnSettings, TensorForm, TopSettings};
@@ -31,8 +34,25 @@ pub(crate) struct Projection {
     columns: Vec<ColumnSettings>,
     tensors: TensorForm,
     top: Option<TopSettings>,
+    /// Whether columns of JSON are told from those of other text.
+    marks_json: bool,
     /// Records come with the same outputs again and again.
-    last: Option<Arc<Layout>>,
+    last: Option<Last>,
+}
+
+/// What the record before was like.
+#[derive(Debug)]
+struct Last {
+    contents: Arc<Contents>,
+    layout: Arc<Layout>,
+}
+
+/// Rows in the making, column by column; all records with outputs have the same layout.
+pub(crate) struct Columns {
+    fixed: fixed::Columns,
+    layout: Option<Arc<Layout>>,
+    outputs: Vec<Parts>,
+    instances: usize,
 }
 
 impl Projection {
@@ -45,36 +65,90 @@ impl Projection {
             columns: columns.to_vec(),
             tensors,
             top: top.cloned(),
+            marks_json: false,
             last: None,
         }
+    }
+
+    /// Tells columns of JSON from those of other text, for a destination that has a type for them.
+    pub(crate) fn marking_json(self, marks_json: bool) -> Self {
+        Self { marks_json, ..self }
     }
 
     /// The columns that these outputs become.
     pub(crate) fn layout(
         &mut self,
-        value: &millrace_wire::Record,
+        value: &RecordView<'_>,
     ) -> Result<Arc<Layout>, ProjectionError> {
-        if let Some(last) = self.last.as_ref().filter(|last| last.fits(value)) {
-            return Ok(Arc::clone(last));
+        let contents = value.contents();
+        if let Some(last) = &mut self.last {
+            if Arc::ptr_eq(&last.contents, contents) {
+                return Ok(Arc::clone(&last.layout));
+            }
+            if last.layout.fits(value) {
+                last.contents = Arc::clone(contents);
+                return Ok(Arc::clone(&last.layout));
+            }
         }
         let layout = Arc::new(Layout::of(value, self)?);
-        self.last = Some(Arc::clone(&layout));
+        self.last = Some(Last {
+            contents: Arc::clone(contents),
+            layout: Arc::clone(&layout),
+        });
         Ok(layout)
     }
+}
 
-    /// The rows of records that share a layout; `None` if all of their requests failed.
-    pub(crate) fn rows(
-        &self,
-        layout: Option<&Layout>,
-        records: &[ResultRecord],
-    ) -> Result<RecordBatch, ArrowError> {
-        let mut arrays = fixed::arrays(records);
-        let Some(layout) = layout else {
+impl Columns {
+    /// No rows yet, of this partition.
+    pub(crate) fn new(partition: &TopicPartition) -> Self {
+        Self {
+            fixed: fixed::Columns::new(partition),
+            layout: None,
+            outputs: Vec::new(),
+            instances: 0,
+        }
+    }
+
+    /// Instances so far, each of them a row or more.
+    pub(crate) fn instances(&self) -> usize {
+        self.instances
+    }
+
+    /// Whether the record has the columns of those before it, or none of its own.
+    pub(crate) fn admit(&self, record: &ResultRecord<'_>) -> bool {
+        match (&self.layout, record.layout()) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other) || own == other,
+            _ => true,
+        }
+    }
+
+    /// Adds a record that these columns admit.
+    pub(crate) fn push(&mut self, record: &ResultRecord<'_>) {
+        if let (None, Some(layout)) = (&self.layout, record.layout()) {
+            let sources = layout.columns.iter().map(|column| column.source);
+            self.outputs = sources.map(|it| Parts::new(it, self.instances)).collect();
+            self.layout = Some(Arc::clone(layout));
+        }
+        for parts in &mut self.outputs {
+            match record.value() {
+                Some(value) => parts.take(value),
+                None => parts.null(),
+            }
+        }
+        self.fixed.push(record);
+        self.instances += record.rows();
+    }
+
+    /// The fixed columns, then the outputs; nothing but the fixed columns if all requests failed.
+    pub(crate) fn finish(self) -> Result<RecordBatch, ArrowError> {
+        let mut arrays = self.fixed.finish();
+        let Some(layout) = self.layout else {
             return RecordBatch::try_new(fixed::schema(), arrays);
         };
         let mut ranking = None;
-        for column in &layout.columns {
-            let parts = parts::gather(column, records);
+        for (column, parts) in layout.columns.iter().zip(self.outputs) {
+            let parts = parts.finish();
             match column.form {
                 Form::Array => arrays.push(nested::array(column.dtype, column.rank, &parts)),
                 Form::Json => {

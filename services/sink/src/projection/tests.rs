@@ -5,7 +5,7 @@ use millrace_wire::{DType, Tensor};
 use super::*;
 use crate::batch::OpenBatch;
 use crate::settings::{Renamed, TopForm};
-use crate::testing::{TOPIC, decoder, fixed, kafka_record, partition, record_of_failure};
+use crate::testing::{TOPIC, fixed, kafka_record, partition, record_of_failure, try_parse};
 use millrace_wire::{Status, encode_tensors};
 
 fn floats(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
@@ -25,18 +25,17 @@ fn top(n: usize, into: TopForm) -> TopSettings {
     }
 }
 
-fn read(projection: &mut Projection, tensors: &[Tensor]) -> Result<ResultRecord, String> {
+fn read(projection: &mut Projection, tensors: &[Tensor]) -> Result<ResultRecord<'static>, String> {
     let record = kafka_record(0, Status::Ok, Some(encode_tensors(tensors).unwrap()));
-    ResultRecord::parse(record, &mut decoder(), projection)
-        .map_err(|rejected| rejected.reason.to_string())
+    try_parse(&record, projection).map_err(|rejected| rejected.reason.to_string())
 }
 
 /// The rows of one record with these outputs and of a failure after it.
 fn rows(mut projection: Projection, tensors: &[Tensor]) -> RecordBatch {
     let mut batch = OpenBatch::new(partition(TOPIC, 0), 0);
-    batch.push(read(&mut projection, tensors).unwrap());
-    batch.push(record_of_failure(1));
-    batch.close(&projection).unwrap().rows().clone()
+    batch.push(&read(&mut projection, tensors).unwrap());
+    batch.push(&record_of_failure(1));
+    batch.close().unwrap().rows().clone()
 }
 
 fn outputs(rows: &RecordBatch) -> Vec<String> {
@@ -114,7 +113,7 @@ fn rows_of_another_shape_have_other_columns() {
     let three = read(&mut projection, &[floats("y", &[1, 3], &[0.0; 3])]).unwrap();
     let two = read(&mut projection, &[floats("y", &[1, 2], &[0.0; 2])]).unwrap();
     let mut batch = OpenBatch::new(partition(TOPIC, 0), 0);
-    batch.push(three);
+    batch.push(&three);
     assert!(!batch.admits(&two));
 }
 

@@ -1,18 +1,17 @@
 use super::*;
-use crate::testing::{decoder, fixed, kafka_record, parse, parsed};
+use crate::testing::{fixed, kafka_record, parse, parsed, try_parse};
 use millrace_kafka::Headers;
 use millrace_wire::{DType, encode_tensors};
 
 fn check_rejected(record: Record, expected: &str) {
-    let before = record.clone();
-    let rejected = match ResultRecord::parse(record, &mut decoder(), &mut Projection::default()) {
+    let rejected = match try_parse(&record, &mut Projection::default()) {
         Ok(_) => panic!("was accepted; expected: {expected}"),
         Err(rejected) => rejected,
     };
     let reason = rejected.reason.to_string();
     assert!(reason.contains(expected), "{reason}");
     assert_eq!(
-        rejected.record, before,
+        rejected.record, record,
         "the dead letter needs the original"
     );
 }

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use super::folder::Folder;
 use super::*;
 use crate::batch::OpenBatch;
-use crate::projection::Projection;
 use crate::testing::{
     TOPIC, batch, fixed, kafka_record, parse, parsed, partition, record_of_failure, record_with,
 };
@@ -242,7 +241,7 @@ fn batch_of_dead_letters_leaves_a_hidden_mark_that_carries_the_progress() {
     let mut rig = Rig::new();
     let mut covered = OpenBatch::new(own(), 0);
     covered.cover(8, 100);
-    let covered = covered.close(&Projection::default()).unwrap();
+    let covered = covered.close().unwrap();
     let written = rig.writer.write(&covered).unwrap();
     assert_eq!((written.files, rig.visible().len()), (0, 0));
     assert_eq!(rig.writer.claim(&own()).unwrap(), 9);
@@ -280,7 +279,7 @@ fn failed_attempt_leaves_nothing_and_the_next_writes_the_same_rows() {
     assert!(!obstacle.exists());
 }
 
-fn at_hour(offset: i64, hour: i64) -> crate::row::ResultRecord {
+fn at_hour(offset: i64, hour: i64) -> crate::row::ResultRecord<'static> {
     let mut record = kafka_record(offset, Status::Internal, None);
     record.timestamp_unix_ms = Some(1_700_000_000_000 + 3_600_000 * hour);
     parse(record)

@@ -10,19 +10,20 @@ mod tables;
 mod types;
 mod values;
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use millrace_kafka::TopicPartition;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Params, Value};
 
+use super::table::opening::{Patience, finding};
 use super::table::plan::{Mode, PLACE, Plan, quoted, quoted_list};
-use super::table::progress::{Owned, already_written};
+use super::table::progress::{Epochs, already_written, ends_of};
 use super::table::settings::ServerSettings;
+use super::table::unknown_rows;
 use super::{WriteError, Writer, Written};
 use crate::batch::Batch;
 use crate::projection::fixed;
@@ -33,10 +34,6 @@ use tables::Layout;
 
 /// How URLs of this database begin.
 pub(crate) const SCHEMES: &[&str] = &["mysql", "mariadb"];
-
-/// How long a start waits for a server that does not answer yet.
-const OPEN_DEADLINE: Duration = Duration::from_secs(30);
-const OPEN_PAUSE: Duration = Duration::from_millis(250);
 
 /// The server closes a connection that is idle for longer than its session option says.
 const FRESH: Duration = Duration::from_secs(10);
@@ -57,7 +54,7 @@ pub(crate) struct MysqlWriter {
     fixed: SchemaRef,
     /// `None` after an error that may have left the connection in doubt.
     open: Option<Open>,
-    epochs: HashMap<TopicPartition, i64>,
+    epochs: Epochs,
 }
 
 struct Open {
@@ -80,21 +77,9 @@ impl MysqlWriter {
     /// The server does not answer, refuses us, or has a table that cannot take our rows.
     pub(crate) fn open(settings: &ServerSettings, plan: Plan) -> anyhow::Result<Self> {
         let mut writer = Self::new(settings, plan)?;
-        let begun = Instant::now();
-        let opened = loop {
-            match writer.connect() {
-                Err(WriteError::Transient(_)) if begun.elapsed() < OPEN_DEADLINE => {
-                    std::thread::sleep(OPEN_PAUSE);
-                }
-                other => break other,
-            }
-        };
+        let opened = Patience::WITH_A_SERVER.wait_for(|| writer.connect());
         let context = || format!("cannot use MySQL at {}", writer.server.description);
-        writer.open = Some(
-            opened
-                .map_err(WriteError::into_cause)
-                .with_context(context)?,
-        );
+        writer.open = Some(opened.with_context(context)?);
         Ok(writer)
     }
 
@@ -118,11 +103,7 @@ impl MysqlWriter {
         let there = look()
             .map_err(WriteError::into_cause)
             .with_context(|| format!("cannot use MySQL at {at}"))?;
-        let table = &plan.table;
-        Ok(match there {
-            true => format!("MySQL at {at}: table {table} fits"),
-            false => format!("MySQL at {at}: table {table} will be made at the start"),
-        })
+        Ok(finding(&format!("MySQL at {at}"), plan, there))
     }
 
     fn new(settings: &ServerSettings, plan: Plan) -> anyhow::Result<Self> {
@@ -132,7 +113,7 @@ impl MysqlWriter {
             plan,
             fixed: fixed::schema(),
             open: None,
-            epochs: HashMap::new(),
+            epochs: Epochs::new(),
         })
     }
 
@@ -183,12 +164,7 @@ impl Writer for MysqlWriter {
 
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
         let partition = batch.partition();
-        let offsets = batch.offsets();
-        let Some(&epoch) = self.epochs.get(partition) else {
-            return Err(WriteError::Fenced(partition.clone()));
-        };
-        let owned = |next_offset| Owned { epoch, next_offset };
-        let (start, end) = (owned(offsets.start), owned(offsets.end));
+        let (start, end) = ends_of(batch, &self.epochs)?;
         self.with_open(|open, plan, fixed| {
             open.aim_at(batch.rows(), plan, fixed)?;
             open.run("START TRANSACTION")?;
@@ -258,11 +234,7 @@ impl Open {
                 .connection
                 .exec_drop(statements.of(chunk), Params::Positional(parameters));
             done.map_err(|error| match guards_place && errors::is_duplicate(&error) {
-                // Rows that are there although the progress does not know them are nobody's bad rows.
-                true => WriteError::Fatal(anyhow!(error).context(format!(
-                    "table {} has rows that the progress table does not know; was the pipeline renamed, or the progress removed?",
-                    plan.table
-                ))),
+                true => unknown_rows(error, plan),
                 false => classify(error),
             })?;
         }

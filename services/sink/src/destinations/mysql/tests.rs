@@ -4,8 +4,10 @@ use millrace_wire::DType;
 use uuid::Uuid;
 
 use super::*;
+use crate::destinations::table::alike::{self, Database};
 use crate::destinations::table::fixtures::{
-    extremes, hostile, large, odd_floats, own, plan, recorded_at, tensors, texts, upsert, with_id,
+    extremes, hostile, large, odd_floats, own, plan, recorded_at, sentence, settings, tensors,
+    texts, write,
 };
 use crate::testing::{batch, fixed, parsed, record_of_failure, record_with, record_with_texts};
 
@@ -72,29 +74,19 @@ impl Rig {
     }
 }
 
-fn settings(url: &str) -> ServerSettings {
-    ServerSettings {
-        url: Some(url.to_owned().into()),
-        url_file: None,
-        table: "results".to_owned(),
-        mode: Default::default(),
-        key: Vec::new(),
-        create: true,
-        evolve: true,
-        vectors: false,
+impl Database for Rig {
+    const MARK: char = '`';
+
+    fn plan(&self) -> Plan {
+        plan("results")
     }
-}
 
-/// Writes the records after claiming the partition.
-fn write(writer: &mut MysqlWriter, records: Vec<crate::row::ResultRecord>) {
-    let first = writer.claim(&own()).unwrap();
-    writer.write(&batch(first, records)).unwrap();
-}
+    fn open(&self, plan: Plan) -> Box<dyn Writer> {
+        Box::new(Rig::open(self, plan).unwrap())
+    }
 
-fn sentence(error: &WriteError) -> String {
-    match error {
-        WriteError::Rejected { sentence } => sentence.clone(),
-        other => panic!("not rejected: {other:?}"),
+    fn rows(&self, query: &str) -> Vec<String> {
+        Rig::rows(self, query)
     }
 }
 
@@ -177,27 +169,12 @@ fn large_tensors_and_many_rows_round_trip() {
 
 #[test]
 fn former_owner_writes_nothing() {
-    let rig = Rig::new();
-    let (mut former, mut next) = (rig.writer(), rig.writer());
-    former.claim(&own()).unwrap();
-    next.claim(&own()).unwrap();
-    let rows = |value| batch(0, vec![record_with(0, &[value])]);
-    let error = former.write(&rows(1.0)).unwrap_err();
-    assert!(matches!(error, WriteError::Fenced(_)), "{error:?}");
-    assert_eq!(rig.count(), "0");
-    next.write(&rows(2.0)).unwrap();
-    assert_eq!(rig.rows("SELECT y FROM results"), ["2"]);
+    alike::former_owner_writes_nothing(&Rig::new());
 }
 
 #[test]
 fn commit_that_seemed_to_fail_is_found_in_the_table() {
-    let rig = Rig::new();
-    let mut writer = rig.writer();
-    writer.claim(&own()).unwrap();
-    let rows = batch(0, vec![record_with(0, &[1.0])]);
-    writer.write(&rows).unwrap();
-    writer.write(&rows).unwrap();
-    assert_eq!(rig.count(), "1");
+    alike::commit_that_seemed_to_fail_is_found_in_the_table(&Rig::new());
 }
 
 #[test]
@@ -300,15 +277,7 @@ fn two_sinks_may_add_the_same_column() {
 
 #[test]
 fn upsert_keeps_the_newest_result_of_each_key() {
-    let rig = Rig::new();
-    let mut writer = rig.open(upsert("results", &["id"])).unwrap();
-    write(
-        &mut writer,
-        vec![with_id(0, "a", 1), with_id(1, "b", 2), with_id(2, "a", 3)],
-    );
-    write(&mut writer, vec![with_id(3, "b", 4)]);
-    let rows = rig.rows("SELECT id, y, `offset` FROM results ORDER BY id");
-    assert_eq!(rows, ["a|3|2", "b|4|3"]);
+    alike::upsert_keeps_the_newest_result_of_each_key(&Rig::new());
 }
 
 #[test]
@@ -426,19 +395,7 @@ fn table_that_was_dropped_stops_the_sink_and_is_not_made_anew() {
 
 #[test]
 fn renamed_pipeline_does_not_write_rows_twice() {
-    let rig = Rig::new();
-    write(&mut rig.writer(), vec![record_with(0, &[1.0])]);
-    let renamed = Plan {
-        pipeline: "renamed".to_owned(),
-        ..plan("results")
-    };
-    let mut renamed = rig.open(renamed).unwrap();
-    assert_eq!(renamed.claim(&own()).unwrap(), 0);
-    let error = renamed
-        .write(&batch(0, vec![record_with(0, &[1.0])]))
-        .unwrap_err();
-    assert!(matches!(&error, WriteError::Fatal(cause) if cause.to_string().contains("renamed")));
-    assert_eq!(rig.count(), "1");
+    alike::renamed_pipeline_does_not_write_rows_twice(&Rig::new());
 }
 
 #[test]

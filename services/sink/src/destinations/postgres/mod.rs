@@ -9,12 +9,10 @@ mod tables;
 mod tls;
 mod types;
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
@@ -24,10 +22,11 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{CopyInSink, Statement};
 
 use crate::batch::Batch;
+use crate::destinations::table::opening::{Patience, finding};
 use crate::destinations::table::plan::{Mode, PLACE, Plan, quoted, quoted_list};
-use crate::destinations::table::progress::{Owned, already_written};
-use crate::destinations::table::rejected;
+use crate::destinations::table::progress::{Epochs, already_written, ends_of};
 use crate::destinations::table::settings::ServerSettings;
+use crate::destinations::table::{rejected, unknown_rows};
 use crate::destinations::{WriteError, Writer, Written};
 use crate::projection::fixed;
 use copy::Encoder;
@@ -41,10 +40,6 @@ const PIECE_BYTES: usize = 256 << 10;
 /// How URLs of this database begin.
 pub(crate) const SCHEMES: &[&str] = &["postgresql", "postgres"];
 
-/// How long a start waits for a server that does not answer yet.
-const OPEN_DEADLINE: Duration = Duration::from_secs(30);
-const OPEN_PAUSE: Duration = Duration::from_millis(250);
-
 /// Where an upsert's rows wait for the merge.
 const STAGE: &str = "millrace_stage";
 
@@ -56,7 +51,7 @@ pub(crate) struct PostgresWriter {
     runtime: Runtime,
     /// `None` after an error that may have left the connection in doubt.
     open: Option<Open>,
-    epochs: HashMap<TopicPartition, i64>,
+    epochs: Epochs,
 }
 
 /// A connection and what is known over it.
@@ -82,21 +77,9 @@ impl PostgresWriter {
     /// The server does not answer, refuses us, or has a table that cannot take our rows.
     pub(crate) fn open(settings: &ServerSettings, plan: Plan) -> anyhow::Result<Self> {
         let mut writer = Self::new(settings, plan)?;
-        let begun = Instant::now();
-        let opened = loop {
-            match writer.connect() {
-                Err(WriteError::Transient(_)) if begun.elapsed() < OPEN_DEADLINE => {
-                    std::thread::sleep(OPEN_PAUSE);
-                }
-                other => break other,
-            }
-        };
+        let opened = Patience::WITH_A_SERVER.wait_for(|| writer.connect());
         let context = || format!("cannot use PostgreSQL at {}", writer.server.description);
-        writer.open = Some(
-            opened
-                .map_err(WriteError::into_cause)
-                .with_context(context)?,
-        );
+        writer.open = Some(opened.with_context(context)?);
         Ok(writer)
     }
 
@@ -121,14 +104,8 @@ impl PostgresWriter {
         let there = found
             .map_err(WriteError::into_cause)
             .with_context(|| format!("cannot use PostgreSQL at {}", server.description))?;
-        let table = &plan.table;
-        Ok(match there {
-            true => format!("PostgreSQL at {}: table {table} fits", server.description),
-            false => format!(
-                "PostgreSQL at {}: table {table} will be made at the start",
-                server.description
-            ),
-        })
+        let at = format!("PostgreSQL at {}", server.description);
+        Ok(finding(&at, plan, there))
     }
 
     fn new(settings: &ServerSettings, plan: Plan) -> anyhow::Result<Self> {
@@ -139,7 +116,7 @@ impl PostgresWriter {
             fixed: fixed::schema(),
             runtime: session::runtime()?,
             open: None,
-            epochs: HashMap::new(),
+            epochs: Epochs::new(),
         })
     }
 
@@ -193,14 +170,8 @@ impl Writer for PostgresWriter {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
-        let partition = batch.partition();
-        let offsets = batch.offsets();
-        let Some(&epoch) = self.epochs.get(partition) else {
-            return Err(WriteError::Fenced(partition.clone()));
-        };
-        let owned = |next_offset| Owned { epoch, next_offset };
-        let (start, end) = (owned(offsets.start), owned(offsets.end));
-        let rows = batch.rows();
+        let (partition, rows) = (batch.partition(), batch.rows());
+        let (start, end) = ends_of(batch, &self.epochs)?;
         self.with_open(async |open, plan, fixed| {
             open.aim_at(rows, plan, fixed).await?;
             patient(open.session.client.batch_execute("BEGIN")).await?;
@@ -293,14 +264,10 @@ impl Open {
         }
     }
 
-    /// Rows that are there although the progress does not know them are nobody's bad rows.
     fn refusal(&self, error: tokio_postgres::Error, plan: &Plan) -> WriteError {
         let place = self.layout.unique_over(&PLACE);
         if plan.mode == Mode::Insert && place.is_some() && errors::duplicate_of(&error) == place {
-            return WriteError::Fatal(anyhow!(error).context(format!(
-                "table {} has rows that the progress table does not know; was the pipeline renamed, or the progress removed?",
-                plan.table
-            )));
+            return unknown_rows(error, plan);
         }
         errors::classify(error)
     }

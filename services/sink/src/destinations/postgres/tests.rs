@@ -1,14 +1,21 @@
 use std::env;
 
-use millrace_wire::DType;
+use millrace_wire::{DType, Status, encode_tensors};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
 use super::*;
+use crate::destinations::table::alike::{self, Database};
 use crate::destinations::table::fixtures::{
-    extremes, hostile, large, odd_floats, own, plan, recorded_at, tensors, texts, upsert, with_id,
+    extremes, hostile, large, odd_floats, own, plan, recorded_at, sentence, settings, tensors,
+    texts, upsert, with_id, write,
 };
-use crate::testing::{batch, fixed, parsed, record_of_failure, record_with, record_with_texts};
+use crate::projection::Projection;
+use crate::settings::TensorForm;
+use crate::testing::{
+    batch, fixed, kafka_record, parsed, record_of_failure, record_with, record_with_texts,
+    try_parse,
+};
 
 /// A schema of its own in the server that `scripts/with-databases` starts.
 struct Rig {
@@ -80,29 +87,19 @@ impl Rig {
     }
 }
 
-fn settings(url: &str) -> ServerSettings {
-    ServerSettings {
-        url: Some(url.to_owned().into()),
-        url_file: None,
-        table: "results".to_owned(),
-        mode: Default::default(),
-        key: Vec::new(),
-        create: true,
-        evolve: true,
-        vectors: false,
+impl Database for Rig {
+    const MARK: char = '"';
+
+    fn plan(&self) -> Plan {
+        plan(&self.table())
     }
-}
 
-/// Writes the records after claiming the partition.
-fn write(writer: &mut PostgresWriter, records: Vec<crate::row::ResultRecord>) {
-    let first = writer.claim(&own()).unwrap();
-    writer.write(&batch(first, records)).unwrap();
-}
+    fn open(&self, plan: Plan) -> Box<dyn Writer> {
+        Box::new(Rig::open(self, plan).unwrap())
+    }
 
-fn sentence(error: &WriteError) -> String {
-    match error {
-        WriteError::Rejected { sentence } => sentence.clone(),
-        other => panic!("not rejected: {other:?}"),
+    fn rows(&self, query: &str) -> Vec<String> {
+        Rig::rows(self, query)
     }
 }
 
@@ -184,6 +181,25 @@ fn large_tensors_and_many_rows_round_trip() {
 }
 
 #[test]
+fn tensors_as_json_are_jsonb_and_text_columns_that_are_there_stay_text() {
+    let rig = Rig::new();
+    let mut projection = Projection::new(&[], TensorForm::Json, None).marking_json(true);
+    let values = [0.5f32, f32::NAN].map(f32::to_le_bytes).concat();
+    let mut record = |offset| {
+        let value = encode_tensors(&[fixed("y", DType::Float32, &[1, 2], values.clone())]);
+        let record = kafka_record(offset, Status::Ok, Some(value.unwrap()));
+        try_parse(&record, &mut projection).unwrap()
+    };
+    write(&mut rig.writer(), vec![record(0)]);
+    let rows = rig.rows("SELECT pg_typeof(y), y->0, y->>1 FROM results");
+    assert_eq!(rows, ["jsonb|0.5|NaN"]);
+    rig.run("ALTER TABLE results ALTER COLUMN y TYPE text");
+    write(&mut rig.writer(), vec![record(1)]);
+    let rows = rig.rows("SELECT pg_typeof(y), count(*) FROM results GROUP BY 1");
+    assert_eq!(rows, ["text|2"]);
+}
+
+#[test]
 fn tensor_of_seven_dimensions_is_json() {
     let rig = Rig::new();
     let deep = fixed("y", DType::Int8, &[1, 1, 1, 1, 1, 1, 1, 2], vec![3, 4]);
@@ -194,27 +210,12 @@ fn tensor_of_seven_dimensions_is_json() {
 
 #[test]
 fn former_owner_writes_nothing() {
-    let rig = Rig::new();
-    let (mut former, mut next) = (rig.writer(), rig.writer());
-    former.claim(&own()).unwrap();
-    next.claim(&own()).unwrap();
-    let rows = |value| batch(0, vec![record_with(0, &[value])]);
-    let error = former.write(&rows(1.0)).unwrap_err();
-    assert!(matches!(error, WriteError::Fenced(_)), "{error:?}");
-    assert_eq!(rig.count(), "0");
-    next.write(&rows(2.0)).unwrap();
-    assert_eq!(rig.rows("SELECT y FROM results"), ["2"]);
+    alike::former_owner_writes_nothing(&Rig::new());
 }
 
 #[test]
 fn commit_that_seemed_to_fail_is_found_in_the_table() {
-    let rig = Rig::new();
-    let mut writer = rig.writer();
-    writer.claim(&own()).unwrap();
-    let rows = batch(0, vec![record_with(0, &[1.0])]);
-    writer.write(&rows).unwrap();
-    writer.write(&rows).unwrap();
-    assert_eq!(rig.count(), "1");
+    alike::commit_that_seemed_to_fail_is_found_in_the_table(&Rig::new());
 }
 
 #[test]
@@ -340,17 +341,7 @@ fn two_sinks_may_add_the_same_column() {
 
 #[test]
 fn upsert_keeps_the_newest_result_of_each_key() {
-    let rig = Rig::new();
-    let mut writer = rig.open(upsert(&rig.table(), &["id"])).unwrap();
-    write(
-        &mut writer,
-        vec![with_id(0, "a", 1), with_id(1, "b", 2), with_id(2, "a", 3)],
-    );
-    write(&mut writer, vec![with_id(3, "b", 4)]);
-    assert_eq!(
-        rig.rows("SELECT id, y, \"offset\" FROM results ORDER BY id"),
-        ["a|3|2", "b|4|3"]
-    );
+    alike::upsert_keeps_the_newest_result_of_each_key(&Rig::new());
 }
 
 #[test]
@@ -508,19 +499,7 @@ fn table_that_was_dropped_stops_the_sink_and_is_not_made_anew() {
 
 #[test]
 fn renamed_pipeline_does_not_write_rows_twice() {
-    let rig = Rig::new();
-    write(&mut rig.writer(), vec![record_with(0, &[1.0])]);
-    let renamed = Plan {
-        pipeline: "renamed".to_owned(),
-        ..plan(&rig.table())
-    };
-    let mut renamed = rig.open(renamed).unwrap();
-    assert_eq!(renamed.claim(&own()).unwrap(), 0);
-    let error = renamed
-        .write(&batch(0, vec![record_with(0, &[1.0])]))
-        .unwrap_err();
-    assert!(matches!(&error, WriteError::Fatal(cause) if cause.to_string().contains("renamed")));
-    assert_eq!(rig.count(), "1");
+    alike::renamed_pipeline_does_not_write_rows_twice(&Rig::new());
 }
 
 #[test]

@@ -8,10 +8,8 @@ mod settings;
 mod tables;
 mod values;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use arrow::array::RecordBatch;
@@ -21,9 +19,10 @@ use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::identity::Identity;
+use super::table::opening::{Patience, finding};
 use super::table::plan::{Mode, Plan};
-use super::table::progress::{Owned, already_written};
-use super::table::rejected;
+use super::table::progress::{Epochs, already_written, ends_of};
+use super::table::{rejected, unknown_rows};
 use super::{WriteError, Writer, Written};
 use crate::batch::Batch;
 use crate::projection::fixed;
@@ -35,9 +34,13 @@ pub use settings::SqliteSettings;
 /// Other sinks and readers hold the database for milliseconds; beyond this it is out of order.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a start waits for other processes that hold the database.
-const OPEN_DEADLINE: Duration = Duration::from_secs(30);
-const OPEN_PAUSE: Duration = Duration::from_millis(20);
+/// A start waits for other processes that are opening the database: while one of them makes a new
+/// one ready for a write-ahead log, the others are refused at once, whatever the busy timeout
+/// (<https://sqlite.org/wal.html>, "sometimes queries return SQLITE_BUSY in WAL mode").
+const PATIENCE: Patience = Patience {
+    pause: Duration::from_millis(20),
+    may_pass: is_busy,
+};
 
 /// Writes each batch in a transaction of its own.
 pub(crate) struct SqliteWriter {
@@ -48,7 +51,7 @@ pub(crate) struct SqliteWriter {
     database: Option<Database>,
     /// How batches of one schema are written; batches mostly have the schema of the batch before.
     target: Option<(SchemaRef, String)>,
-    epochs: HashMap<TopicPartition, i64>,
+    epochs: Epochs,
 }
 
 struct Database {
@@ -60,7 +63,8 @@ impl SqliteWriter {
     /// Opens the database and makes its tables if they are not there.
     pub(crate) fn open(path: &Path, plan: Plan) -> anyhow::Result<Self> {
         let fixed = fixed::schema();
-        let database = Database::open_patiently(path, || Database::open(path, &plan))
+        let database = PATIENCE
+            .wait_for(|| Database::open(path, &plan))
             .with_context(|| format!("cannot use the SQLite database {}", path.display()))?;
         Ok(Self {
             plan,
@@ -68,7 +72,7 @@ impl SqliteWriter {
             fixed,
             database: Some(database),
             target: None,
-            epochs: HashMap::new(),
+            epochs: Epochs::new(),
         })
     }
 
@@ -93,12 +97,12 @@ impl SqliteWriter {
         let layout = connection
             .and_then(|connection| tables::inspect(&connection, plan))
             .with_context(context)?;
-        let table = &plan.table;
         let found = match layout {
-            Some(layout) => tables::check(&layout, plan, &fixed::schema())
-                .map(|()| format!("{at}: table {table} fits")),
+            Some(layout) => {
+                tables::check(&layout, plan, &fixed::schema()).map(|()| finding(&at, plan, true))
+            }
             None if !plan.create => Err(tables::missing(plan)),
-            None => Ok(format!("{at}: table {table} will be made at the start")),
+            None => Ok(finding(&at, plan, false)),
         };
         found.map_err(WriteError::into_cause).with_context(context)
     }
@@ -156,14 +160,8 @@ impl Writer for SqliteWriter {
     }
 
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
-        let partition = batch.partition();
-        let offsets = batch.offsets();
-        let Some(&epoch) = self.epochs.get(partition) else {
-            return Err(WriteError::Fenced(partition.clone()));
-        };
-        let owned = |next_offset| Owned { epoch, next_offset };
-        let (start, end) = (owned(offsets.start), owned(offsets.end));
-        let rows = batch.rows();
+        let (partition, rows) = (batch.partition(), batch.rows());
+        let (start, end) = ends_of(batch, &self.epochs)?;
         let aimed = self.transact(|writer, transaction, progress| {
             let moved = progress.advance(partition, start, end.next_offset);
             if !moved.map_err(classify)? {
@@ -190,27 +188,6 @@ impl Writer for SqliteWriter {
 }
 
 impl Database {
-    /// Waits for other processes that are opening it: while one of them makes a new database
-    /// ready for a write-ahead log, the others are refused at once, whatever the busy timeout
-    /// (<https://sqlite.org/wal.html>, "sometimes queries return SQLITE_BUSY in WAL mode").
-    fn open_patiently(
-        path: &Path,
-        open: impl Fn() -> Result<Self, WriteError>,
-    ) -> anyhow::Result<Self> {
-        let begun = Instant::now();
-        loop {
-            match open() {
-                Err(WriteError::Transient(error))
-                    if is_busy(&error) && begun.elapsed() < OPEN_DEADLINE =>
-                {
-                    tracing::debug!(path = %path.display(), "the database is busy; trying again");
-                    thread::sleep(OPEN_PAUSE);
-                }
-                other => return other.map_err(WriteError::into_cause),
-            }
-        }
-    }
-
     fn open(path: &Path, plan: &Plan) -> Result<Self, WriteError> {
         let connection = Connection::open(path).map_err(classify)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
@@ -273,7 +250,6 @@ fn insert(
     Ok(())
 }
 
-/// Rows that are there although the progress does not know them are nobody's bad rows.
 fn refusal(error: rusqlite::Error, plan: &Plan) -> WriteError {
     let code = error.sqlite_error().map(|error| error.extended_code);
     let duplicate = matches!(
@@ -282,10 +258,7 @@ fn refusal(error: rusqlite::Error, plan: &Plan) -> WriteError {
     );
     let of_place = error.to_string().contains(".offset");
     if plan.mode == Mode::Insert && duplicate && of_place {
-        return WriteError::Fatal(anyhow::Error::new(error).context(format!(
-            "table {} has rows that the progress table does not know; was the pipeline renamed, or the progress removed?",
-            plan.table
-        )));
+        return unknown_rows(error, plan);
     }
     classify(error)
 }

@@ -6,8 +6,9 @@ use super::*;
 use millrace_wire::DType;
 use rusqlite::types::ValueRef;
 
+use crate::destinations::table::alike::{self, Database};
 use crate::destinations::table::fixtures::{
-    extremes, hostile, large, odd_floats, own, plan, tensors, texts, upsert, with_id,
+    extremes, hostile, large, odd_floats, own, plan, sentence, tensors, texts, write,
 };
 use crate::testing::{
     batch, fixed, kafka_record, parse, parsed, record_of_failure, record_with, record_with_texts,
@@ -71,16 +72,19 @@ impl Rig {
     }
 }
 
-/// Writes the records after claiming the partition.
-fn write(writer: &mut SqliteWriter, records: Vec<crate::row::ResultRecord>) {
-    let first = writer.claim(&own()).unwrap();
-    writer.write(&batch(first, records)).unwrap();
-}
+impl Database for Rig {
+    const MARK: char = '"';
 
-fn sentence(error: &WriteError) -> String {
-    match error {
-        WriteError::Rejected { sentence } => sentence.clone(),
-        other => panic!("not rejected: {other:?}"),
+    fn plan(&self) -> Plan {
+        plan("results")
+    }
+
+    fn open(&self, plan: Plan) -> Box<dyn Writer> {
+        Box::new(Rig::open(self, plan).unwrap())
+    }
+
+    fn rows(&self, query: &str) -> Vec<String> {
+        Rig::rows(self, query)
     }
 }
 
@@ -136,28 +140,12 @@ fn key_is_text_where_it_can_be() {
 
 #[test]
 fn former_owner_writes_nothing() {
-    let rig = Rig::new();
-    let (mut former, mut next) = (rig.writer(), rig.writer());
-    former.claim(&own()).unwrap();
-    next.claim(&own()).unwrap();
-    let error = former
-        .write(&batch(0, vec![record_with(0, &[1.0])]))
-        .unwrap_err();
-    assert!(matches!(error, WriteError::Fenced(_)), "{error:?}");
-    assert_eq!(rig.count(), 0);
-    next.write(&batch(0, vec![record_with(0, &[2.0])])).unwrap();
-    assert_eq!(rig.count(), 1);
+    alike::former_owner_writes_nothing(&Rig::new());
 }
 
 #[test]
 fn commit_that_seemed_to_fail_is_found_in_the_table() {
-    let rig = Rig::new();
-    let mut writer = rig.writer();
-    writer.claim(&own()).unwrap();
-    let rows = batch(0, vec![record_with(0, &[1.0])]);
-    writer.write(&rows).unwrap();
-    writer.write(&rows).unwrap();
-    assert_eq!(rig.count(), 1);
+    alike::commit_that_seemed_to_fail_is_found_in_the_table(&Rig::new());
 }
 
 #[test]
@@ -342,17 +330,7 @@ fn constraint_of_the_operator_refuses_its_record_only() {
 
 #[test]
 fn upsert_keeps_the_newest_result_of_each_key() {
-    let rig = Rig::new();
-    let mut writer = rig.open(upsert("results", &["id"])).unwrap();
-    write(
-        &mut writer,
-        vec![with_id(0, "a", 1), with_id(1, "b", 2), with_id(2, "a", 3)],
-    );
-    write(&mut writer, vec![with_id(3, "b", 4)]);
-    assert_eq!(
-        rig.rows("SELECT id, y, offset FROM results ORDER BY id"),
-        ["a|3|2", "b|4|3"]
-    );
+    alike::upsert_keeps_the_newest_result_of_each_key(&Rig::new());
 }
 
 #[test]
@@ -381,23 +359,7 @@ fn check_finds_what_a_start_would_and_changes_nothing() {
 
 #[test]
 fn renamed_pipeline_does_not_write_rows_twice() {
-    let rig = Rig::new();
-    let mut writer = rig.writer();
-    writer.claim(&own()).unwrap();
-    writer
-        .write(&batch(0, vec![record_with(0, &[1.0])]))
-        .unwrap();
-    let renamed = Plan {
-        pipeline: "renamed".to_owned(),
-        ..plan("results")
-    };
-    let mut renamed = rig.open(renamed).unwrap();
-    assert_eq!(renamed.claim(&own()).unwrap(), 0);
-    let error = renamed
-        .write(&batch(0, vec![record_with(0, &[1.0])]))
-        .unwrap_err();
-    assert!(matches!(&error, WriteError::Fatal(cause) if cause.to_string().contains("renamed")));
-    assert_eq!(rig.count(), 1);
+    alike::renamed_pipeline_does_not_write_rows_twice(&Rig::new());
 }
 
 #[test]

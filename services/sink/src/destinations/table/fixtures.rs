@@ -4,8 +4,10 @@ use millrace_kafka::TopicPartition;
 use millrace_wire::{DType, Status, Tensor, VariableData};
 
 use super::plan::{Mode, Plan, TableName};
+use super::settings::ServerSettings;
+use crate::destinations::{WriteError, Writer};
 use crate::row::ResultRecord;
-use crate::testing::{TOPIC, fixed, kafka_record, parse, parsed, partition};
+use crate::testing::{TOPIC, batch, fixed, kafka_record, parse, parsed, partition};
 
 pub(crate) fn plan(table: &str) -> Plan {
     Plan {
@@ -27,12 +29,40 @@ pub(crate) fn upsert(table: &str, key: &[&str]) -> Plan {
     }
 }
 
+/// A server's table `results`.
+pub(crate) fn settings(url: &str) -> ServerSettings {
+    ServerSettings {
+        url: Some(url.to_owned().into()),
+        url_file: None,
+        table: "results".to_owned(),
+        mode: Default::default(),
+        key: Vec::new(),
+        create: true,
+        evolve: true,
+        vectors: false,
+    }
+}
+
+/// Writes the records after claiming the partition.
+pub(crate) fn write(writer: &mut dyn Writer, records: Vec<ResultRecord<'_>>) {
+    let first = writer.claim(&own()).unwrap();
+    writer.write(&batch(first, records)).unwrap();
+}
+
+/// What the database says of rows that it refuses.
+pub(crate) fn sentence(error: &WriteError) -> String {
+    match error {
+        WriteError::Rejected { sentence } => sentence.clone(),
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
 pub(crate) fn own() -> TopicPartition {
     partition(TOPIC, 0)
 }
 
 /// A column of each type with its extremes, two rows: the smallest value and the largest.
-pub(crate) fn extremes(offset: i64) -> ResultRecord {
+pub(crate) fn extremes(offset: i64) -> ResultRecord<'static> {
     parsed(offset, scalars())
 }
 
@@ -89,7 +119,7 @@ fn scalars() -> Vec<Tensor> {
 }
 
 /// Floats that are no numbers: NaN, the infinities and negative zero, a row each.
-pub(crate) fn odd_floats(offset: i64) -> ResultRecord {
+pub(crate) fn odd_floats(offset: i64) -> ResultRecord<'static> {
     let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0];
     let wide: Vec<u8> = values
         .iter()
@@ -110,7 +140,7 @@ pub(crate) fn odd_floats(offset: i64) -> ResultRecord {
 }
 
 /// Tensors of one row: two dimensions, one, an empty one, texts, bytes, odd floats.
-pub(crate) fn tensors(offset: i64) -> ResultRecord {
+pub(crate) fn tensors(offset: i64) -> ResultRecord<'static> {
     let ints: Vec<u8> = (1..=6i32).flat_map(i32::to_le_bytes).collect();
     let floats = [1.5f32, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
     let floats: Vec<u8> = floats
@@ -132,7 +162,7 @@ pub(crate) fn tensors(offset: i64) -> ResultRecord {
 }
 
 /// A tensor of `count` floats, 0, 1, 2 and so on.
-pub(crate) fn large(offset: i64, count: u16) -> ResultRecord {
+pub(crate) fn large(offset: i64, count: u16) -> ResultRecord<'static> {
     let values: Vec<u8> = (0..count)
         .flat_map(|value| f32::from(value).to_le_bytes())
         .collect();
@@ -153,7 +183,7 @@ fn bytes(name: &str, values: &[&[u8]]) -> Tensor {
 }
 
 /// Outputs whose names look like SQL.
-pub(crate) fn hostile(offset: i64) -> ResultRecord {
+pub(crate) fn hostile(offset: i64) -> ResultRecord<'static> {
     let names = [
         "y\"; DROP TABLE results; --",
         "`y`",
@@ -167,14 +197,14 @@ pub(crate) fn hostile(offset: i64) -> ResultRecord {
 }
 
 /// A result whose record has this time.
-pub(crate) fn recorded_at(offset: i64, unix_ms: i64) -> ResultRecord {
+pub(crate) fn recorded_at(offset: i64, unix_ms: i64) -> ResultRecord<'static> {
     let mut record = kafka_record(offset, Status::Internal, None);
     record.timestamp_unix_ms = Some(unix_ms);
     parse(record)
 }
 
 /// A result of one row with the id.
-pub(crate) fn with_id(offset: i64, id: &str, value: i32) -> ResultRecord {
+pub(crate) fn with_id(offset: i64, id: &str, value: i32) -> ResultRecord<'static> {
     let tensor = fixed("y", DType::Int32, &[1], value.to_le_bytes().to_vec());
     let value = millrace_wire::encode_tensors(&[tensor]).unwrap();
     let mut record = kafka_record(offset, Status::Ok, Some(value));

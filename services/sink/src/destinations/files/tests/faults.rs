@@ -19,11 +19,7 @@ fn batches() -> [Batch; 3] {
     let two_folders = batch(2, vec![at_hour(2, 0), at_hour(3, 1), at_hour(4, 0)]);
     let mut none = OpenBatch::new(own(), 5);
     none.cover(6, 1);
-    [
-        one_folder,
-        two_folders,
-        none.close(&Projection::default()).unwrap(),
-    ]
+    [one_folder, two_folders, none.close().unwrap()]
 }
 
 /// Not a test of its own: what the tests below start as a process that may die.
