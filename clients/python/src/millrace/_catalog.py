@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from millrace._signature import Model
 _MOST_LISTED = 8
 # As ingest does: a replica this long past its lease is forgotten.
 _FORGET_AFTER_MS = 60 * 60 * 1000
+# How long replicas may take to find the broker again and to renew their leases.
+_GRACE_S = 30.0
 
 
 class Catalog:
@@ -25,8 +28,9 @@ class Catalog:
         self._clock = clock
         self._lock = threading.Lock()
         self._replicas: dict[tuple[str, int, str], Descriptor] = {}
-        # Grows with every change of what is served, so that what was looked up can be kept.
-        self.generation = 0
+        # Since when nothing can be heard, and until when what was known then is believed.
+        self._deaf_since: float | None = None
+        self._believed_until = 0.0
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Takes in one record of the models topic; no value is a tombstone.
@@ -40,12 +44,25 @@ class Catalog:
         if descriptor and (descriptor.model, descriptor.version, descriptor.replica) != place:
             raise ValueError("key and descriptor do not agree")
         with self._lock:
-            before = self._replicas.pop(place, None)
+            self._replicas.pop(place, None)
             if descriptor:
                 self._replicas[place] = descriptor
-            if _essence(before) != _essence(descriptor):
-                self.generation += 1
             self._forget()
+
+    def set_hearing(self, hears: bool) -> None:
+        """Says whether the topic can be read now.
+
+        Who cannot be heard may well be alive: leases that run out meanwhile, and until replicas
+        have had the time to renew them, count as if they had not.
+        """
+        now = self._clock()
+        if not hears:
+            self._deaf_since = now if self._deaf_since is None else self._deaf_since
+            self._believed_until = math.inf
+        elif self._believed_until == math.inf:
+            self._believed_until = now + _GRACE_S
+        elif now > self._believed_until:
+            self._deaf_since = None
 
     def find(self, name: str, version: int | None = None, label: str | None = None) -> Model:
         """The newest version that somebody alive serves.
@@ -105,17 +122,16 @@ class Catalog:
         return replica.state == "AVAILABLE" and self._is_live(replica)
 
     def _is_live(self, replica: Descriptor) -> bool:
-        return replica.lease_until_unix_ms > self._clock() * 1000
+        now, lease_until = self._clock(), replica.lease_until_unix_ms / 1000
+        if lease_until > now:
+            return True
+        deaf_since = self._deaf_since
+        return deaf_since is not None and deaf_since <= lease_until and now < self._believed_until
 
     def _forget(self) -> None:
         oldest = self._clock() * 1000 - _FORGET_AFTER_MS
         for place in [at for at, it in self._replicas.items() if it.lease_until_unix_ms < oldest]:
             del self._replicas[place]
-
-
-def _essence(descriptor: Descriptor | None) -> object:
-    """What a request depends on: leases are renewed every few seconds and change nothing else."""
-    return descriptor and (descriptor.state, descriptor.labels, _model(descriptor))
 
 
 def _model(it: Descriptor) -> Model:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import ssl
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from time import monotonic
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -14,7 +14,7 @@ from millrace._exceptions import InputError, MillraceError
 from millrace._follow import Result, Start, follow
 from millrace._http import HttpLine, HttpSettings
 from millrace._inputs import Binder, Casting, gather
-from millrace._kafka import KafkaLine
+from millrace._kafka import KafkaLine, Place
 from millrace._outstanding import Future
 from millrace._prediction import Prediction
 from millrace._progress import Progress
@@ -31,19 +31,27 @@ _MOST_TIMEOUT_S = 7 * 24 * 3600.0
 class _Bound:
     """A binder, as long as the signature that it was made for is fresh."""
 
-    __slots__ = ("binder", "fresh_until", "headers", "model", "place")
+    __slots__ = ("binder", "fresh_until", "model", "path", "place", "record", "send")
 
-    def __init__(self, binder: Binder, wanted: tuple[int | None, str | None]) -> None:
+    def __init__(
+        self, binder: Binder, wanted: tuple[int | None, str | None], line: KafkaLine | HttpLine
+    ) -> None:
         self.binder = binder
+        self.record = binder.record
+        topic = ""
+        self.send: Callable[[Place, tuple[bytes, bool], float, bool], Future] | None = None
+        if isinstance(line, KafkaLine):
+            topic, self.send = line.settings.requests(binder.model.name), line.submit
         self.model = binder.model
         self.fresh_until = 0.0
         version, label = wanted
-        self.headers: tuple[tuple[str, str], ...] = ()
-        self.place = ""
+        headers: tuple[tuple[str, str], ...] = ()
+        self.path = ""
         if version is not None:
-            self.headers, self.place = (("mr-version", str(version)),), f"/versions/{version}"
+            headers, self.path = (("mr-version", str(version)),), f"/versions/{version}"
         elif label is not None:
-            self.headers, self.place = (("mr-label", label),), f"/labels/{label}"
+            headers, self.path = (("mr-label", label),), f"/labels/{label}"
+        self.place = Place(topic, headers)
 
 
 class Client:
@@ -167,6 +175,11 @@ class Client:
             Overloaded: There was no room in time.
             Closed: The client was closed.
         """
+        if inputs is None and timeout is None and version is None and label is None:
+            bound = self._bound.get(model)
+            if bound is not None and bound.send is not None and monotonic() < bound.fresh_until:
+                # The short way of small requests, tens of thousands per second.
+                return bound.send(bound.place, bound.record(tensors), self._timeout, False)
         return self._submit(model, inputs, tensors, (timeout, (version, label)))
 
     def results(self, futures: Iterable[Future] | None = None) -> Iterator[Future]:
@@ -328,21 +341,15 @@ class Client:
         timeout, wanted = how
         timeout = self._timeout if timeout is None else _checked(timeout)
         bound = self._bound.get(model if wanted == _NEWEST else (model, wanted))
-        if bound is None or time.monotonic() >= bound.fresh_until:
+        if bound is None or monotonic() >= bound.fresh_until:
             bound = self._fresh(model, wanted)
         if inputs is not None:
             tensors = gather(inputs, tensors, bound.model)
         line = self._line
         if isinstance(line, KafkaLine):
-            record = bound.binder.record(tensors)
-            future = line.submit(model, record, timeout, bound.headers)
-        else:
-            request = bound.binder.bind(tensors)
-            columns, single = request.columns, request.single
-            future = line.submit(bound.model, columns, single, timeout, bound.place)
-        if taken:
-            future._take()
-        return future
+            return line.submit(bound.place, bound.binder.record(tensors), timeout, taken)
+        request = bound.binder.bind(tensors)
+        return line.submit((bound.model, bound.path), request, timeout, taken)
 
     def _would_block(self, model: str, wanted: tuple[int | None, str | None]) -> bool:
         """Whether `_submit` may wait: for a signature over HTTP, or for room."""
@@ -352,7 +359,7 @@ class Client:
         if isinstance(line, KafkaLine):
             return False
         bound = self._bound.get(model if wanted == _NEWEST else (model, wanted))
-        return bound is None or time.monotonic() >= bound.fresh_until
+        return bound is None or monotonic() >= bound.fresh_until
 
     def _fresh(self, model: str, wanted: tuple[int | None, str | None]) -> _Bound:
         """The binder of a model, of the signature that is served now."""
@@ -362,7 +369,7 @@ class Client:
         line = self._line
         key = model if wanted == _NEWEST else (model, wanted)
         bound = self._bound.get(key)
-        now = time.monotonic()
+        now = monotonic()
         if isinstance(line, KafkaLine):
             found, fresh = line.catalog.find(model, version, label), _KAFKA_FRESH_S
         elif bound is not None and now < bound.fresh_until:
@@ -370,7 +377,7 @@ class Client:
         else:
             found, fresh = line.find(model, version), _HTTP_FRESH_S
         if bound is None or bound.model != found:
-            bound = _Bound(Binder(found, self._casting), wanted)
+            bound = _Bound(Binder(found, self._casting), wanted, line)
         bound.fresh_until = now + fresh
         if len(self._bound) > 1000:
             self._bound.clear()

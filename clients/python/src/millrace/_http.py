@@ -30,6 +30,7 @@ from millrace._exceptions import (
     PredictionFailed,
     TimedOut,
 )
+from millrace._inputs import Request
 from millrace._outstanding import Future, Outstanding
 from millrace._prediction import Prediction, outputs_of
 from millrace._signature import Model
@@ -134,22 +135,26 @@ class HttpLine:
             raise BadAnswer(f"the signature of {name} cannot be read: {error}") from error
 
     def submit(
-        self, model: Model, columns: Sequence[Column], single: bool, timeout: float, place: str
+        self, bound: tuple[Model, str], request: Request, timeout: float, taken: bool
     ) -> Future:
         """Sends one request and returns the future of its answer; waits for room.
 
         Args:
-            model: The signature that the columns fit.
-            columns: One per input.
-            single: Whether they hold a single instance.
+            bound: The model, and the path after it: empty, `/versions/N` or `/labels/L`.
+            request: What is asked.
             timeout: Seconds until the future is over.
-            place: The path after the model: empty, `/versions/N` or `/labels/L`.
+            taken: Whether the caller waits for the answer himself.
+
+        Raises:
+            Overloaded, Closed: As over Kafka.
         """
+        model, place = bound
+        columns, single = request.columns, request.single
         now = time.monotonic()
         if self.outstanding.closed or self.outstanding.is_full():
             self.outstanding.wait_for_room(now + timeout, timeout)
         id = f"{self._random(128):032x}"
-        future = Future(self.outstanding, id, timeout, now + timeout, single)
+        future = Future(self.outstanding, id, (timeout, now + timeout), single, taken)
         job = _job(future, columns, model, place)
         with self._lock:
             if self._queued_bytes and self._queued_bytes + len(job.body) > self.settings.max_bytes:
@@ -157,7 +162,7 @@ class HttpLine:
                 raise Overloaded(sentence)
             self._queued_bytes += len(job.body)
             self._start_thread()
-            self.outstanding.enter(future)
+            self.outstanding.lane(timeout)[id] = future
         self._jobs.put(job)
         return future
 

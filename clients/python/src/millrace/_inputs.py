@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +47,9 @@ class Binder:
         self._has_templates = all(
             spec.dtype not in ("BOOL", "STRING", "BYTES") for spec in model.inputs
         )
+        # For the many models of one input: before the elements, after them, whether an instance.
+        self._alone: dict[tuple[int, ...], tuple[bytes, bytes, bool]] = {}
+        self._only = self._wanted[0] if self._has_templates and len(self._wanted) == 1 else None
 
     def record(self, given: Mapping[str, object]) -> tuple[bytes, bool]:
         """One Arrow record, and whether it holds a single instance.
@@ -54,12 +57,19 @@ class Binder:
         Raises:
             InputError: What was given does not fit.
         """
-        if self._has_templates and len(given) == len(self._wanted):
+        if self._only is not None and len(given) == 1:
+            name, dtype = self._only
+            value = given.get(name)
+            # numpy's own types are single objects, so `is` is a sufficient test.
+            if type(value) is np.ndarray and value.dtype is dtype:
+                alone = self._alone.get(value.shape)
+                if alone is not None:
+                    return b"".join((alone[0], value.tobytes(), alone[1])), alone[2]
+        elif self._has_templates and len(given) == len(self._wanted):
             shapes: list[tuple[int, ...]] = []
             parts: list[bytes] = []
             for name, dtype in self._wanted:
                 value = given.get(name)
-                # numpy's own types are single objects, so `is` is a sufficient test.
                 if type(value) is not np.ndarray or value.dtype is not dtype:
                     break
                 shapes.append(value.shape)
@@ -107,7 +117,11 @@ class Binder:
             return
         skip = 1 if request.single else 0
         shapes = tuple(column.values.shape[skip:] for column in dense)
-        self._templates[shapes] = (Template(dense), request.single)
+        template = Template(dense)
+        self._templates[shapes] = (template, request.single)
+        if self._only is not None:
+            after = template.pads[0] + END_OF_STREAM
+            self._alone[shapes[0]] = (template.head, after, request.single)
 
 
 def gather(inputs: object, tensors: Mapping[str, object], model: Model) -> Mapping[str, object]:
@@ -125,6 +139,8 @@ def gather(inputs: object, tensors: Mapping[str, object], model: Model) -> Mappi
     except ValueError as error:
         raise InputError(str(error)) from error
     if frame is not None:
+        if any(isinstance(column, Sized) and not len(column) for column in frame.values()):
+            raise WrongShape("the frame has no rows, a request needs at least one")
         return {name: Rows(column) for name, column in frame.items()}
     names = [spec.name for spec in model.inputs]
     if isinstance(inputs, Mapping) and not (len(names) == 1 and _is_value(inputs, names[0])):
@@ -145,8 +161,6 @@ def _is_value(given: Mapping[str, object], name: str) -> bool:
 
 
 def _join(template: Template, parts: list[bytes]) -> bytes:
-    if len(parts) == 1:
-        return b"".join((template.head, parts[0], template.pads[0], END_OF_STREAM))
     body = [piece for pair in zip(parts, template.pads, strict=True) for piece in pair]
     return b"".join((template.head, *body, END_OF_STREAM))
 

@@ -8,14 +8,16 @@ partition skip each other's answers. The same consumer follows the models topic.
 from __future__ import annotations
 
 import atexit
+import itertools
 import logging
 import os
 import random
 import threading
 import time
 import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
 
 from millrace._catalog import Catalog
 from millrace._exceptions import (
@@ -24,7 +26,6 @@ from millrace._exceptions import (
     InputError,
     MillraceError,
     Overloaded,
-    TimedOut,
     Undelivered,
 )
 from millrace._outstanding import Future, Outstanding
@@ -41,7 +42,17 @@ _BATCH = 1000
 _REPORTS_EVERY = 256
 _MOST_IDS = 100
 
+# As confluent-kafka takes them.
+Headers = list[tuple[str, str | bytes | None]]
+
 _lines: weakref.WeakSet[KafkaLine] = weakref.WeakSet()
+
+
+class Place(NamedTuple):
+    """Where a record goes, and headers of its own."""
+
+    topic: str
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class KafkaLine:
@@ -57,7 +68,11 @@ class KafkaLine:
         self.outstanding = Outstanding(_read_message, settings.max_in_flight, settings.max_bytes)
         self.outstanding.trouble = lambda: self._trouble
         self._trouble = ""
-        self._random = random.Random(os.urandom(32)).getrandbits
+        # An id is 128 random bits and a count.
+        self._id = os.urandom(16).hex()
+        self._count = itertools.count()
+        # Until when it holds, for which time-out, the header.
+        self._deadline = (0.0, 0.0, ("mr-deadline", ""))
         self._sends = 0
         self._lost_ids: list[str] = []
         self._lost = 0
@@ -65,43 +80,58 @@ class KafkaLine:
         self._stopping = threading.Event()
         self._closing = threading.Lock()
         self._producer, self._consumer = self._connect()
+        self._send, self._report = self._producer.produce, self._on_answerless
         self._thread = threading.Thread(target=self._run, name="millrace-replies", daemon=True)
         self._thread.start()
         _lines.add(self)
 
     def submit(
-        self, model: str, record: tuple[bytes, bool], timeout: float, headers: tuple[Any, ...] = ()
+        self, place: Place, record: tuple[bytes, bool], timeout: float, taken: bool
     ) -> Future:
         """Sends one record and returns the future of its answer; waits for room.
 
         Args:
-            model: Whose topic it goes to.
+            place: Where it goes, and headers of its own.
             record: One Arrow record, and whether it holds a single instance.
             timeout: Seconds until the future is over.
-            headers: More headers.
+            taken: Whether the caller waits for the answer himself.
 
         Raises:
             Overloaded: There was no room in time.
             Closed: The client was closed.
         """
-        outstanding, now = self.outstanding, time.monotonic()
-        if outstanding.closed or outstanding.is_full():
+        # Every line here is on the path of each small request; see load/NOTES.md.
+        outstanding, now = self.outstanding, monotonic()
+        outstanding.credit -= 1
+        if outstanding.credit < 0 or outstanding.closed:
             outstanding.wait_for_room(now + timeout, timeout)
-        id = f"{self._random(128):032x}"
-        future = Future(outstanding, id, timeout, now + timeout, record[1])
-        outstanding.enter(future)
-        deadline_unix_ms = str(int((time.time() + timeout) * 1000))
-        ours = [("mr-id", id), self._reply_to, ("mr-deadline", deadline_unix_ms), *headers]
+        lane = outstanding.lanes.get(timeout)
+        if lane is None:
+            lane = outstanding.lane(timeout)
+        id = f"{self._id}{next(self._count):08x}"
+        times = (timeout, now + timeout)
+        lane[id] = future = Future(outstanding, id, times, record[1], taken)
+        deadline = self._deadline
+        if now >= deadline[0] or timeout != deadline[1]:
+            deadline = self._deadline = _deadline(now, timeout)
+        headers: Headers = [("mr-id", id), self._reply_to, deadline[2]]
+        if place.headers:
+            headers += place.headers
+        self._sends = sends = self._sends + 1
+        if not sends % _REPORTS_EVERY:
+            self._producer.poll(0)
         try:
-            self._produce(self.settings.requests(model), record[0], ours, (now + timeout, timeout))
-        except BaseException:
-            outstanding.leave(future)
-            raise
+            report = partial(self._report, id)
+            self._send(place.topic, record[0], headers=headers, on_delivery=report)
+        except Exception:
+            try:
+                self._produce((place.topic, record[0], headers, report), times)
+            except BaseException:
+                outstanding.leave(future)
+                raise
         return future
 
-    def send(
-        self, model: str, record: bytes, headers: list[tuple[str, str]], timeout: float
-    ) -> None:
+    def send(self, place: Place, id: str, record: bytes, timeout: float) -> None:
         """Sends one record whose answer nobody waits for here; waits for room.
 
         Raises:
@@ -111,8 +141,9 @@ class KafkaLine:
         self._raise_lost()
         if self.outstanding.closed:
             raise self.outstanding.closed
-        deadline = time.monotonic() + timeout
-        self._produce(self.settings.requests(model), record, headers, (deadline, timeout))
+        times = (timeout, monotonic() + timeout)
+        headers: Headers = [("mr-id", id), *place.headers]
+        self._produce((place.topic, record, headers, partial(self._on_lost, id)), times)
 
     def is_full(self) -> bool:
         """Whether the producer may have no room for one more record."""
@@ -227,18 +258,18 @@ class KafkaLine:
         return ConnectionFailed(self._with_trouble(sentence))
 
     def _produce(
-        self, topic: str, value: bytes, headers: list[Any], until: tuple[float, float]
+        self, message: tuple[str, bytes, Headers, partial[None]], times: tuple[float, float]
     ) -> None:
+        """Sends, or waits for room in the producer, or says why neither is possible."""
         self._sends += 1
         if self._sends % _REPORTS_EVERY == 0:
             self._producer.poll(0)
+        topic, value, headers, report = message
         while True:
             try:
-                return self._producer.produce(
-                    topic, value, headers=headers, on_delivery=self._on_failure
-                )
+                return self._send(topic, value, headers=headers, on_delivery=report)
             except BufferError:
-                deadline, timeout = until
+                timeout, deadline = times
                 if time.monotonic() >= deadline:
                     sentence = f"no room within {timeout:g} s: the broker takes nothing"
                     raise Overloaded(self._with_trouble(sentence)) from None
@@ -246,23 +277,22 @@ class KafkaLine:
             except Exception as error:
                 raise InputError(f"the record cannot be sent: {_why(error)}") from error
 
-    def _on_failure(self, error: KafkaError | None, message: Message) -> None:
-        """A record did not reach the broker; librdkafka has tried again as long as it may."""
-        if error is None:
-            return
-        headers: Mapping[str, Any] = dict(message.headers() or ())
-        id = (headers.get("mr-id") or b"").decode()
-        topic = message.topic() or ""
-        why = f"request {id} did not reach topic {topic}: {error.str()}"
-        if "mr-reply-to" in headers:
-            kind = TimedOut if error.code() == -192 else Undelivered  # _MSG_TIMED_OUT
-            self.outstanding.complete(id, kind(self._with_trouble(why)), 0)
+    def _on_answerless(self, id: str, error: KafkaError | None, message: Message) -> None:
+        """A record whose answer is waited for did not reach the broker, however often it was tried."""
+        if error is not None:
+            why = f"request {id} did not reach topic {message.topic()}: {error.str()}"
+            self.outstanding.complete(
+                id, Undelivered(self._with_trouble(why), ids=(id,), count=1), 0
+            )
             self.outstanding.wake()
-            return
-        self._lost += 1
-        self._lost_why = why
-        if len(self._lost_ids) < _MOST_IDS:
-            self._lost_ids.append(id)
+
+    def _on_lost(self, id: str, error: KafkaError | None, message: Message) -> None:
+        """A record that nobody waits for did not reach the broker."""
+        if error is not None:
+            self._lost += 1
+            self._lost_why = f"request {id} did not reach topic {message.topic()}: {error.str()}"
+            if len(self._lost_ids) < _MOST_IDS:
+                self._lost_ids.append(id)
 
     def _raise_lost(self) -> None:
         if not self._lost:
@@ -274,6 +304,7 @@ class KafkaLine:
 
     def _on_error(self, error: KafkaError) -> None:
         self._trouble = error.str()
+        self.catalog.set_hearing(False)
         _log.debug("kafka: %s", error.str())
 
     def _with_trouble(self, sentence: str) -> str:
@@ -311,6 +342,7 @@ class KafkaLine:
                     value = message.value()
                     complete(key.decode("latin-1"), message, len(value) if value else 0)
         self._trouble = ""
+        self.catalog.set_hearing(True)
         self.outstanding.wake()
 
     def _apply(self, message: Message) -> None:
@@ -324,6 +356,12 @@ class KafkaLine:
         sentence = "this client belongs to the parent process: make one after the fork"
         self.outstanding.closed = Closed(sentence)
         self._stopping.set()
+
+
+def _deadline(now: float, timeout: float) -> tuple[float, float, tuple[str, str]]:
+    """The header for the next millisecond."""
+    unix_ms = int((time.time() + timeout) * 1000)
+    return now + 0.001, timeout, ("mr-deadline", str(unix_ms))
 
 
 def _read_message(message: Message, single: bool) -> Prediction:

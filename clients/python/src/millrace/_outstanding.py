@@ -45,17 +45,17 @@ class Future:
     )
 
     def __init__(
-        self, owner: Outstanding, id: str, timeout: float, deadline: float, single: bool
+        self, owner: Outstanding, id: str, times: tuple[float, float], single: bool, taken: bool
     ) -> None:
         self.id = id
         self._owner = owner
-        self._timeout = timeout
-        self._deadline = deadline
+        # How long from when it was made, and until when.
+        self._timeout, self._deadline = times
         self._single = single
-        self._taken = False
+        self._taken = taken
         self._raw: Any = None
         self._result: Prediction | Exception | None = None
-        self._size = 0
+        self._size: int  # of the answer, once that is here
         self._waiters: list[threading.Lock] | None = None
         self._callbacks: list[Callable[[Future], object]] | None = None
 
@@ -194,10 +194,13 @@ class Outstanding:
     def __init__(self, read: Read, max_in_flight: int, max_bytes: int) -> None:
         self.read = read
         self.closed: Closed | None = None
+        # How many requests may enter before room is looked for again. Threads may count wrong
+        # here, by a few: looking is what costs.
+        self.credit = 0
         # What to add to the sentence of a time-out.
         self.trouble: Callable[[], str] = str
         # Of each time-out, the futures in the order of their deadlines.
-        self._lanes: dict[float, dict[str, Future]] = {}
+        self.lanes: dict[float, dict[str, Future]] = {}
         self._done: dict[str, Future] = {}
         self._done_bytes = 0
         self._largest = 1024
@@ -205,32 +208,32 @@ class Outstanding:
         self._changed = threading.Condition()
         self._sleepers = 0
 
-    def enter(self, future: Future) -> None:
-        """Adds a future, which must be completed or expire."""
-        lane = self._lanes.get(future._timeout)
+    def lane(self, timeout: float) -> dict[str, Future]:
+        """Where futures of a time-out wait, by id; what is in it must be completed or expires."""
+        lane = self.lanes.get(timeout)
         if lane is None:
             with self._changed:
-                lane = self._lanes.setdefault(future._timeout, {})
-        lane[future.id] = future
+                lane = self.lanes.setdefault(timeout, {})
+        return lane
 
     def leave(self, future: Future) -> None:
         """Forgets a future that was never sent."""
-        self._lanes[future._timeout].pop(future.id, None)
+        self.lane(future._timeout).pop(future.id, None)
         self._wake()
 
     def waiting(self) -> int:
         """How many futures wait for their answers."""
-        return sum(map(len, tuple(self._lanes.values())))
+        return sum(map(len, tuple(self.lanes.values())))
 
     def is_full(self) -> bool:
         """Whether a new request has to wait."""
-        waiting = 0
-        for lane in tuple(self._lanes.values()):
-            waiting += len(lane)
-        return (
-            waiting >= self._max_in_flight
-            or waiting * self._largest + self._done_bytes >= self._max_bytes
-        )
+        return self._room() <= 0
+
+    def _room(self) -> int:
+        """How many more requests may wait now."""
+        waiting = self.waiting()
+        bytes_left = self._max_bytes - self._done_bytes - waiting * self._largest
+        return min(self._max_in_flight - waiting, bytes_left // self._largest)
 
     def wait_for_room(self, deadline: float, timeout: float) -> None:
         """Waits until a request may be sent.
@@ -240,7 +243,7 @@ class Outstanding:
             Closed: The client was closed.
         """
         with self._sleeping():
-            while self.is_full() or self.closed:
+            while (room := self._room()) <= 0 or self.closed:
                 if self.closed:
                     raise self.closed
                 left = deadline - time.monotonic()
@@ -248,10 +251,11 @@ class Outstanding:
                     if time.monotonic() < deadline:
                         continue
                     raise Overloaded(self._why_full(timeout))
+            self.credit = room // 16
 
     def complete(self, id: str, raw: Any, size: int) -> None:
         """Hands an answer of `size` bytes, or an exception, to its future; others' ids are skipped."""
-        for lane in tuple(self._lanes.values()):
+        for lane in tuple(self.lanes.values()):
             future = lane.pop(id, None)
             if future is not None:
                 if size > self._largest:
@@ -262,7 +266,7 @@ class Outstanding:
     def expire(self) -> None:
         """Ends the futures whose time is over."""
         now = time.monotonic()
-        for timeout, lane in list(self._lanes.items()):
+        for timeout, lane in list(self.lanes.items()):
             while lane:
                 try:
                     future = next(iter(lane.values()))
@@ -271,14 +275,14 @@ class Outstanding:
                 if future._deadline > now:
                     break
                 self.expire_one(future)
-            if not lane and len(self._lanes) > 8:
+            if not lane and len(self.lanes) > 8:
                 with self._changed:
                     if not lane:
-                        self._lanes.pop(timeout, None)
+                        self.lanes.pop(timeout, None)
 
     def expire_one(self, future: Future) -> None:
         """Ends a future whose time is over."""
-        lane = self._lanes.get(future._timeout, {})
+        lane = self.lanes.get(future._timeout, {})
         if lane.pop(future.id, None) is None and future.done():
             return
         sentence = f"request {future.id} was not answered within {future._timeout:g} s"
@@ -288,7 +292,7 @@ class Outstanding:
 
     def fail_all(self, error: Exception) -> None:
         """Ends every future that waits."""
-        for lane in list(self._lanes.values()):
+        for lane in list(self.lanes.values()):
             for id in list(lane):
                 self.complete(id, error, 0)
 

@@ -13,7 +13,7 @@ from millrace._client import Client, default_model
 from millrace._dtypes import Array
 from millrace._exceptions import InputError, MillraceError, Overloaded
 from millrace._follow import Result, ResultReader
-from millrace._kafka import KafkaLine
+from millrace._kafka import KafkaLine, Place
 from millrace._prediction import Prediction
 
 # Passed on by infer: tells the results of these queues from those of everybody else.
@@ -54,7 +54,7 @@ class InputQueue:
         self.client = Client(target, **{"casting": "same_kind", **options})
         self.name = name
         self._model = model
-        self._headers = [(QUEUE_HEADER, name)]
+        self._headers = ((QUEUE_HEADER, name),)
 
     @property
     def model(self) -> str:
@@ -91,7 +91,7 @@ class InputQueue:
         record, single = bound.binder.record(tensors)
         if not single:
             raise InputError("enqueue takes one instance; leave out the dimension of rows")
-        line.send(self.model, record, [("mr-id", id), *self._headers], self.client._timeout)
+        line.send(Place(bound.place.topic, self._headers), id, record, self.client._timeout)
         return True
 
     def predict(self, data: Mapping[str, object] | str, timeout: float | None = None) -> Outcome:

@@ -85,7 +85,13 @@ class Settings:
         return {**self._common(), **ours, **given, **_CONSUMER_SAFETY}
 
     def _common(self) -> dict[str, Any]:
-        return {"bootstrap.servers": self.brokers, "log_level": 3, "client.id": "millrace-python"}
+        return {
+            "bootstrap.servers": self.brokers,
+            "client.id": "millrace-python",
+            # What it would print stands in our exceptions.
+            "log_level": 2,
+            "reconnect.backoff.max.ms": 1000,
+        }
 
 
 _PRODUCER_ONLY = {"linger.ms", "compression.type", "batch.size", "message.timeout.ms", "retries"}
