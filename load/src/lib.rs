@@ -3,11 +3,8 @@
 
 pub mod check;
 pub mod cpu;
-pub mod http;
-pub mod latency;
 pub mod line;
 pub mod machine;
-pub mod open_loop;
 pub mod options;
 pub mod predict;
 pub mod probe;
@@ -17,7 +14,6 @@ pub mod reference;
 pub mod report;
 pub mod rows;
 pub mod samples;
-pub mod schedule;
 pub mod stream;
 
 use std::io::Write as _;

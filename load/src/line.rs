@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use millrace_kafka::{Admin, Cluster, TopicSpec};
+use millrace_openloop::{Connection, Request};
 
-use crate::http::{Connection, Request};
 use crate::options::Options;
 use crate::process::Process;
 

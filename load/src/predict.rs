@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use millrace_openloop::{self as open_loop, Connection, Load, Outcome, Summary};
 use serde::Serialize;
 
 use crate::cpu::{self, Usage};
-use crate::http::Connection;
-use crate::latency::Summary;
 use crate::line::{Line, Service};
-use crate::open_loop::{self, Load, Outcome};
 use crate::options::{Options, Plan};
 use crate::probe::{Probe, REQUESTS, index};
 use crate::reference::Reference;

@@ -1,9 +1,9 @@
 //! Requests that are prepared beforehand, each with its right answer.
 
 use anyhow::{Context as _, ensure};
+use millrace_openloop::{Request, Response};
 use serde::Deserialize;
 
-use crate::http::{Request, Response};
 use crate::line::MODEL;
 use crate::reference::{Answer, Reference, agrees};
 use crate::rows;

@@ -6,7 +6,12 @@ use std::process::Command;
 use e2e::project_path;
 use serde_json::Value;
 
-const LIBRARIES: [&str; 3] = ["millrace-wire", "millrace-kafka", "millrace-boot"];
+const LIBRARIES: [&str; 4] = [
+    "millrace-wire",
+    "millrace-kafka",
+    "millrace-boot",
+    "millrace-openloop",
+];
 const SERVICES: [&str; 3] = ["millrace-ingest", "millrace-infer", "millrace-sink"];
 const TOOLS: [&str; 2] = ["millrace-cli", "millrace-load"];
 /// The end-to-end tests: only they may import a service, since they test them.
@@ -56,6 +61,7 @@ fn forbidden_imports_are_found() {
     let forbidden = [
         ("millrace-wire", "millrace-kafka"),
         ("millrace-boot", "millrace-wire"),
+        ("millrace-openloop", "millrace-kafka"),
         ("millrace-infer", "millrace-ingest"),
         ("millrace-cli", "millrace-sink"),
         ("millrace-load", "millrace-infer"),

@@ -49,6 +49,22 @@ impl Request {
             format!("POST {path} HTTP/1.1\r\nHost: millrace\r\nContent-Type: application/json\r\n");
         Self(format!("{head}Content-Length: {length}\r\n\r\n{json}").into_bytes())
     }
+
+    /// The same with a further header.
+    ///
+    /// # Errors
+    /// When the value would break the request up.
+    pub fn with_header(mut self, name: &str, value: &str) -> anyhow::Result<Self> {
+        ensure!(
+            value.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "the value of {name} must be printable ASCII"
+        );
+        let first_line = self.0.windows(2).position(|two| two == b"\r\n");
+        let place = first_line.map_or(self.0.len(), |end| end + 2);
+        let header = format!("{name}: {value}\r\n").into_bytes();
+        self.0.splice(place..place, header);
+        Ok(self)
+    }
 }
 
 impl Connection {
@@ -229,6 +245,17 @@ mod tests {
         );
         drop(connection);
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn headers_stand_after_the_first_line_and_cannot_break_it_up() {
+        let request = Request::get("/ready").with_header("Authorization", "Bearer mr_1");
+        let text = String::from_utf8(request.unwrap().0).unwrap();
+        assert!(
+            text.starts_with("GET /ready HTTP/1.1\r\nAuthorization: Bearer mr_1\r\nHost:"),
+            "{text}"
+        );
+        assert!(Request::get("/").with_header("A", "b\r\nC: d").is_err());
     }
 
     #[test]
