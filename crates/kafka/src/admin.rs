@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
@@ -197,24 +197,12 @@ impl Admin {
     /// # Errors
     /// `NoTopic`, or `Kafka` when the broker does not answer or refuses.
     pub fn max_message_bytes(&self, topic: &str) -> Result<usize, Error> {
-        let what = format!("reading the configuration of topic {topic}");
-        // Kafka describes a missing topic as one without configuration.
-        self.existing_partitions(topic)?;
-        let specifiers = [ResourceSpecifier::Topic(topic)];
-        let options = AdminOptions::new().request_timeout(Some(REQUEST));
-        let results = self.wait(&what, self.client.describe_configs(&specifiers, &options))?;
-        let Some(result) = results.into_iter().next() else {
-            return Err(no_topic(topic));
-        };
-        let config = match result {
-            Err(RDKafkaErrorCode::UnknownTopicOrPartition) => return Err(no_topic(topic)),
-            Err(code) => return Err(self.error(&what, KafkaError::AdminOp(code))),
-            Ok(config) => config,
-        };
+        let config = self.topic_config(topic)?;
         let entry = config.get("max.message.bytes");
-        entry
-            .and_then(|entry| entry.value.as_deref()?.parse().ok())
-            .ok_or_else(|| self.error(&what, KafkaError::AdminOp(RDKafkaErrorCode::InvalidConfig)))
+        entry.and_then(|value| value.parse().ok()).ok_or_else(|| {
+            let what = format!("reading the configuration of topic {topic}");
+            self.error(&what, KafkaError::AdminOp(RDKafkaErrorCode::InvalidConfig))
+        })
     }
 
     /// The cluster's id and brokers.
@@ -248,14 +236,14 @@ impl Admin {
         Ok(())
     }
 
-    fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Error> {
+    pub(crate) fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Error> {
         self.client
             .inner()
             .fetch_metadata(topic, REQUEST)
             .map_err(|source| self.error("reading the cluster's metadata", source))
     }
 
-    fn wait<T>(
+    pub(crate) fn wait<T>(
         &self,
         what: &str,
         request: impl Future<Output = Result<T, KafkaError>>,

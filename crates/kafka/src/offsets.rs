@@ -1,6 +1,7 @@
 //! Ends of topics, positions of groups, and the lag between them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -97,6 +98,16 @@ impl Admin {
             }
         };
         Ok(watermarks.into_iter().map(lag).collect())
+    }
+
+    /// The offsets that each partition holds: from its first record to after its last one.
+    ///
+    /// # Errors
+    /// `NoTopic`, or `Kafka` when the broker does not answer or refuses.
+    pub fn spans(&self, topic: &str) -> Result<BTreeMap<i32, Range<i64>>, Error> {
+        let watermarks = self.watermarks(topic)?;
+        let span = |(partition, (start, end))| (partition, start..end);
+        Ok(watermarks.into_iter().map(span).collect())
     }
 
     fn watermarks(&self, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>, Error> {

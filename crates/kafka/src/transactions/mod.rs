@@ -137,11 +137,7 @@ impl Transactions {
     pub fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), TransactionError> {
         let until = Instant::now() + self.timeout;
         let result = self.attempt(transaction, until);
-        let outcome = match &result {
-            Ok(()) => "committed",
-            Err(error) => error.name(),
-        };
-        self.metrics.count_transaction(outcome);
+        self.count(&result);
         result
     }
 
@@ -160,14 +156,43 @@ impl Transactions {
             return Err(TransactionError::Fenced);
         };
         let result = run(&client, transaction, &metadata, until);
-        match &result {
+        self.settle(client, &result, until);
+        result
+    }
+
+    /// Writes records in one transaction that carries no group's progress.
+    ///
+    /// # Errors
+    /// See [`TransactionError`]: it says what is known about the outcome.
+    pub fn write(&mut self, records: &[OutRecord]) -> Result<(), TransactionError> {
+        let until = Instant::now() + self.timeout;
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => Client::start(&self.config, &self.metrics, until)?,
+        };
+        let written = client.begin().and_then(|()| client.write(records, until));
+        let result = written.and_then(|()| client.commit(until));
+        self.settle(client, &result, until);
+        self.count(&result);
+        result
+    }
+
+    fn settle(&mut self, client: Client, result: &Result<(), TransactionError>, until: Instant) {
+        match result {
             Ok(()) => self.client = Some(client),
             Err(TransactionError::Unknown(_)) => client.discard(),
             // Aborted all the same, so that readers of committed records need
             // not wait for the next epoch.
             Err(_) => client.abort(until),
         }
-        result
+    }
+
+    fn count(&self, result: &Result<(), TransactionError>) {
+        let outcome = match result {
+            Ok(()) => "committed",
+            Err(error) => error.name(),
+        };
+        self.metrics.count_transaction(outcome);
     }
 }
 

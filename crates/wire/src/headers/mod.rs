@@ -31,6 +31,8 @@ pub const MODEL: &str = "mr-model";
 pub const STATUS: &str = "mr-status";
 /// Why there is no result, as a sentence.
 pub const ERROR: &str = "mr-error";
+/// How often the record was tried before it was written again: a decimal number.
+pub const ATTEMPTS: &str = "mr-attempts";
 /// The request's coordinates: `topic/partition/offset`.
 pub const SOURCE: &str = "mr-source";
 
