@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 const BROKER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Flags that every command has.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct ConnectionArgs {
     /// Kafka brokers, `host:port`, separated by commas [default: 127.0.0.1:9092]
     #[arg(long, global = true, value_name = "BROKERS")]
@@ -69,6 +70,25 @@ impl Validate for Settings {
     }
 }
 
+impl Connection {
+    /// The full name of one of the line's topics, such as `requests.digits`.
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+
+    /// Models that have a topic of requests, by name.
+    pub(crate) fn models(&self) -> anyhow::Result<Vec<String>> {
+        let start = self.topic("requests.");
+        let topics = self.admin.topics()?;
+        let mut models: Vec<String> = topics
+            .iter()
+            .filter_map(|topic| Some(topic.strip_prefix(&start)?.to_owned()))
+            .collect();
+        models.sort();
+        Ok(models)
+    }
+}
+
 impl ConnectionArgs {
     /// Reads the settings and waits for a broker.
     pub(crate) fn open(&self) -> anyhow::Result<Connection> {
@@ -85,6 +105,24 @@ impl ConnectionArgs {
             prefix: settings.topics.prefix,
             admin,
         })
+    }
+
+    /// The same with the brokers at this address, if one is given.
+    pub(crate) fn open_at(&self, brokers: Option<&str>) -> anyhow::Result<Connection> {
+        match brokers {
+            None => self.open(),
+            Some(brokers) => Self {
+                brokers: Some(brokers.to_owned()),
+                ..self.clone()
+            }
+            .open(),
+        }
+    }
+
+    /// Whether a flag, the environment or a file says where the brokers are.
+    pub(crate) fn names_brokers(&self) -> anyhow::Result<bool> {
+        let (cluster, _) = self.cluster()?;
+        Ok(self.brokers.is_some() || cluster.brokers != Cluster::default().brokers)
     }
 
     /// Whether the settings are those of a sink.
@@ -114,6 +152,12 @@ impl ConnectionArgs {
             set.extend(value.iter().map(|value| format!("{key}={value}")));
         }
         set
+    }
+
+    /// The cluster and the first part of all topic names, without asking any broker.
+    pub(crate) fn cluster(&self) -> anyhow::Result<(Cluster, String)> {
+        let settings = self.settings()?;
+        Ok((settings.kafka, settings.topics.prefix))
     }
 
     fn settings(&self) -> anyhow::Result<Settings> {

@@ -1,83 +1,142 @@
 //! `millrace`: the operator's and newcomer's tool.
 
 mod access;
+mod ask;
+mod bench;
+mod board;
 mod check;
+mod completions;
 mod connection;
 mod dead_letters;
+mod exit;
+mod findings;
 mod lag;
+mod man;
 mod models;
 mod output;
+mod status;
 mod tail;
 mod topics;
+mod up;
+mod when;
 mod whole_topic;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use connection::ConnectionArgs;
 use output::Output;
 
 /// Looks after a Millrace line: its topics, models, dead letters and lag
+///
+/// Exit codes: 0 done; 1 the answer is no; 2 the command line is wrong;
+/// 3 the settings are wrong; 4 nobody answers; 5 what was named is not there;
+/// 6 it failed.
 #[derive(Parser)]
 #[command(name = "millrace", version, max_term_width = 80)]
 struct Args {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// How to print answers
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Create and list topics
+    /// Run a whole line on this machine: ingest, infer, sink, and Kafka if there is none
+    Up(up::Args),
+    /// See the whole line on one screen, every second anew
+    Status(status::Args),
+    /// Look whether everything is there that the line needs; exit code 1 if not
+    ///
+    /// With the settings of a sink (--config sink.toml) its destinations, too.
+    Check,
+    /// Create and list topics, and compare them with their description
     #[command(subcommand)]
     Topics(topics::Command),
     /// See which models are served, and by whom
     #[command(subcommand)]
     Models(models::Command),
-    /// See records that could never succeed
-    #[command(subcommand)]
-    DeadLetters(dead_letters::Command),
-    /// Make API keys for ingest
-    #[command(subcommand)]
-    Access(access::Command),
-    /// See how far infer and sink are behind
+    /// See how far infer and sink are behind, and when they will be done
     Lag(lag::Args),
     /// See results as they arrive
     Tail(tail::Args),
-    /// Look whether everything is there that the line needs; exit code 1 if not
-    ///
-    /// With the settings of a sink (--config sink.toml) its destinations, too.
-    Check,
+    /// See records that could never succeed, write them back, delete them
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// Ask a running line so many times a second, and see how fast it answers
+    Bench(bench::Args),
+    /// Make API keys for ingest
+    #[command(subcommand)]
+    Access(access::Command),
+    /// Print the script with which a shell completes commands and flags
+    Completions(completions::Args),
+    /// Print the manual, or write a page for each command
+    Man(man::Args),
 }
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If nobody can be told, the exit code still says it.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let args = Args::parse();
+    let output = if args.json {
+        Output::Json
+    } else {
+        Output::Text
+    };
+    exit::report(run(args, output), output)
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
-    let (output, connection) = (args.output, args.connection);
+fn run(args: Args, output: Output) -> anyhow::Result<()> {
+    let connection = args.connection;
     let open = || connection.open();
     match args.command {
         Command::Access(command) => access::run(&command, output),
-        Command::Topics(command) => topics::run(&command, &open()?, output),
-        Command::Models(command) => models::run(&command, &open()?, output),
-        Command::DeadLetters(command) => dead_letters::run(&command, &open()?, output),
-        Command::Lag(command) => lag::run(&command, &open()?, output),
-        Command::Tail(command) => tail::run(&command, &open()?, output),
+        Command::Bench(command) => bench::run(&command, &connection, output),
         // It wants to know of a connection that fails, too.
         Command::Check => check::run(&connection, output),
+        Command::Completions(command) => completions::run(&command, Args::command()),
+        Command::DeadLetters(command) => dead_letters::run(&command, &open()?, output),
+        Command::Lag(command) => lag::run(&command, &open()?, output),
+        Command::Man(command) => man::run(&command, Args::command()),
+        Command::Models(command) => models::run(&command, &open()?, output),
+        Command::Status(command) => status::run(&command, &open()?, output),
+        Command::Tail(command) => tail::run(&command, &open()?, output),
+        Command::Topics(command) => topics::run(&command, &open()?, output),
+        Command::Up(command) => up::run(&command, &connection, output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command with its subcommands, as `--help` shows it.
+    fn helps(command: &mut clap::Command, pages: &mut Vec<(String, String)>) {
+        let name = command.get_name().to_owned();
+        pages.push((name.clone(), command.render_help().to_string()));
+        pages.push((name, command.render_long_help().to_string()));
+        for inner in command.get_subcommands_mut() {
+            helps(inner, pages);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_80_columns() {
+        let (mut command, mut pages) = (Args::command().term_width(80), Vec::new());
+        command.build();
+        helps(&mut command, &mut pages);
+        for (name, page) in pages {
+            for line in page.lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+        }
     }
 }

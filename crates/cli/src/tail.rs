@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::connection::Connection;
+use crate::exit::Exit;
 use crate::output::{self, Output};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -79,7 +80,9 @@ pub(crate) fn run(args: &Args, connection: &Connection, output: Output) -> anyho
     for model in &args.models {
         let topic = format!("{}.results.{model}", connection.prefix);
         if connection.admin.partition_count(&topic)?.is_none() {
-            bail!("topic {topic} does not exist; create it: millrace topics apply --model {model}");
+            return Err(Exit::Missing.error(format!(
+                "topic {topic} does not exist; create it: millrace topics apply --model {model}"
+            )));
         }
         let settings = FollowerSettings {
             max_record_bytes: MAX_RECORD_BYTES,

@@ -7,12 +7,13 @@ use anyhow::bail;
 use millrace_kafka::{Follower, FollowerSettings, Metrics, Record};
 
 use crate::connection::Connection;
+use crate::exit::Exit;
 
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A dead letter is a record and its wrapping.
-const MAX_RECORD_BYTES: usize = 20 << 20;
+pub(crate) const MAX_RECORD_BYTES: usize = 20 << 20;
 
 /// Records on their way from the follower's thread to ours.
 const IN_FLIGHT: usize = 64;
@@ -24,7 +25,9 @@ pub(crate) fn read(
     mut on_record: impl FnMut(Record),
 ) -> anyhow::Result<()> {
     if connection.admin.partition_count(topic)?.is_none() {
-        bail!("topic {topic} does not exist; create it: millrace topics apply, or see --prefix");
+        return Err(Exit::Missing.error(format!(
+            "topic {topic} does not exist; create it: millrace topics apply, or see --prefix"
+        )));
     }
     let (sender, records) = mpsc::sync_channel(IN_FLIGHT);
     let settings = FollowerSettings {

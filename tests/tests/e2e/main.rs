@@ -12,3 +12,4 @@ mod order;
 mod python_arrow;
 mod secrets;
 mod sink_killed;
+mod up;

@@ -1,36 +1,29 @@
 //! `millrace topics apply`.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use millrace_kafka::{TopicOutcome, TopicSpec};
 use serde::Serialize;
 
-use super::file::TopicsFile;
 use crate::connection::Connection;
+use crate::exit::Exit;
 use crate::output::{self, Line, Output};
+
+use super::description::Description;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Create the topics of this model too; may be repeated
-    #[arg(long = "model", value_name = "NAME")]
-    models: Vec<String>,
-    /// Describe topics in this file instead of the built-in schemas/topics.yaml
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// Partitions of the models' requests and results, instead of what the file says
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..))]
-    partitions: Option<i32>,
-    /// Replicas of every topic, instead of what the file says
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..))]
-    replication: Option<i32>,
+    #[command(flatten)]
+    description: Description,
 }
 
+/// A topic that is there now.
 #[derive(Serialize)]
-struct Applied {
+pub(crate) struct Applied {
     topic: String,
     outcome: &'static str,
     partitions: usize,
+    #[serde(skip)]
+    described: i32,
 }
 
 impl Line for Applied {
@@ -46,34 +39,35 @@ impl Line for Applied {
 }
 
 pub(super) fn run(args: &Args, connection: &Connection, output: Output) -> anyhow::Result<()> {
-    let mut file = TopicsFile::read(args.file.as_deref())?;
-    if let Some(partitions) = args.partitions {
-        file.set_partitions_of_models(partitions);
-    }
-    let mut specs = file.expand(&connection.prefix, &args.models)?;
-    for spec in &mut specs {
-        spec.replication = args.replication.unwrap_or(spec.replication);
-    }
-    let mut applied = Vec::with_capacity(specs.len());
-    let mut differing = Vec::new();
-    for spec in &specs {
-        let line = apply(spec, connection)?;
-        if Ok(line.partitions) != usize::try_from(spec.partitions) {
-            differing.push(format!(
-                "topic {} has {} partitions, the description says {}",
-                spec.name, line.partitions, spec.partitions
-            ));
-        }
-        applied.push(line);
-    }
+    let applied = create(&args.description, connection)?;
     output::print(output, &applied, "the file describes no topics")?;
+    let differing: Vec<String> = applied.iter().filter_map(difference).collect();
     if !differing.is_empty() {
-        bail!(
+        return Err(Exit::No.error(format!(
             "{}; change the number in a file of your own (--file), or add partitions with Kafka's tools (keys then move to other partitions), or delete the topic and apply again",
             differing.join("; ")
-        );
+        )));
     }
     Ok(())
+}
+
+/// Creates what is missing of what is described.
+pub(crate) fn create(
+    description: &Description,
+    connection: &Connection,
+) -> anyhow::Result<Vec<Applied>> {
+    let specs = description.specs(&connection.prefix)?;
+    specs.iter().map(|spec| apply(spec, connection)).collect()
+}
+
+fn difference(applied: &Applied) -> Option<String> {
+    let is_same = Ok(applied.partitions) == usize::try_from(applied.described);
+    (!is_same).then(|| {
+        format!(
+            "topic {} has {} partitions, the description says {}",
+            applied.topic, applied.partitions, applied.described
+        )
+    })
 }
 
 fn apply(spec: &TopicSpec, connection: &Connection) -> anyhow::Result<Applied> {
@@ -94,5 +88,6 @@ fn apply(spec: &TopicSpec, connection: &Connection) -> anyhow::Result<Applied> {
             TopicOutcome::Exists => "exists",
         },
         partitions: partitions.unwrap_or(0),
+        described: spec.partitions,
     })
 }

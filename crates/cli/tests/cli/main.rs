@@ -5,4 +5,8 @@
     reason = "a test that cannot go on has failed, and unwrap says where"
 )]
 
+mod dead_letters;
+mod frame;
+mod line;
+mod looking;
 mod program;

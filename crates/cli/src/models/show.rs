@@ -1,0 +1,237 @@
+//! `millrace models show`: one version of a model, its signature and who serves it.
+
+use millrace_wire::avro::{ModelDescriptor, TensorDescription};
+use serde::Serialize;
+
+use crate::board::{self, Board};
+use crate::exit::Exit;
+use crate::output::{self, Line, Output};
+use crate::when;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The model
+    model: String,
+    /// Its version [default: the newest one that is served]
+    #[arg(long, value_name = "NUMBER")]
+    version: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    model: &'a str,
+    version: i64,
+    state: &'static str,
+    labels: &'a [String],
+    engine: &'a str,
+    weights_sha256: &'a str,
+    max_batch_rows: i64,
+    inputs: Vec<Tensor<'a>>,
+    outputs: Vec<Tensor<'a>>,
+    replicas: Vec<Replica<'a>>,
+}
+
+/// An input or an output; dimension 0 is rows, -1 is open.
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    dtype: &'a str,
+    shape: &'a [i64],
+}
+
+#[derive(Serialize)]
+struct Replica<'a> {
+    replica: &'a str,
+    state: &'static str,
+    /// Negative once the lease has run out.
+    lease_left_ms: i64,
+    backlog_records: i64,
+    reason: &'a str,
+}
+
+impl Line for Tensor<'_> {
+    const HEADINGS: &'static [&'static str] = &["  NAME", "TYPE", "SHAPE"];
+
+    fn cells(&self) -> Vec<String> {
+        let size = |&size: &i64| match size {
+            -1 => "any".to_owned(),
+            size => size.to_string(),
+        };
+        let shape: Vec<String> = self.shape.iter().skip(1).map(size).collect();
+        vec![
+            format!("  {}", self.name),
+            self.dtype.to_owned(),
+            match shape.is_empty() {
+                true => "one value per row".to_owned(),
+                false => format!("[{}] per row", shape.join(", ")),
+            },
+        ]
+    }
+}
+
+impl Line for Replica<'_> {
+    const HEADINGS: &'static [&'static str] = &["  REPLICA", "STATE", "LEASE", "WAITING", "REASON"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            format!("  {}", self.replica),
+            self.state.to_owned(),
+            board::lease(self.lease_left_ms),
+            self.backlog_records.to_string(),
+            self.reason.to_owned(),
+        ]
+    }
+}
+
+pub(super) fn run(args: &Args, board: &Board, output: Output) -> anyhow::Result<()> {
+    let now = when::now_unix_ms();
+    let (version, state) = choose(args, board, now)?;
+    let entries = board.entries().into_iter();
+    let replicas: Vec<&ModelDescriptor> = entries
+        .filter(|entry| (&entry.model, entry.version) == (&args.model, version))
+        .collect();
+    // A replica that is loading or has failed does not know the signature.
+    let knows_most = |entry: &&&ModelDescriptor| entry.inputs.len() + entry.outputs.len();
+    let Some(known) = replicas.iter().max_by_key(knows_most) else {
+        return Err(Exit::Missing.error(format!("nobody speaks of model {}", args.model)));
+    };
+    let shown = shown(known, state, &replicas, now);
+    match output {
+        Output::Json => output::json(&shown),
+        Output::Text => output::write(text(&shown).as_bytes()),
+    }
+}
+
+fn choose(args: &Args, board: &Board, now: i64) -> anyhow::Result<(i64, &'static str)> {
+    let mut versions = board.versions(now);
+    versions.retain(|version| version.model == args.model);
+    let chosen = match args.version {
+        Some(number) => versions.iter().find(|version| version.version == number),
+        None => versions
+            .iter()
+            .max_by_key(|version| (version.state == "AVAILABLE", version.version)),
+    };
+    if let Some(chosen) = chosen {
+        return Ok((chosen.version, chosen.state));
+    }
+    let model = &args.model;
+    let known: Vec<String> = versions.iter().map(|it| it.version.to_string()).collect();
+    Err(Exit::Missing.error(match known.as_slice() {
+        [] => format!("nobody serves model {model}; millrace models list shows what is served"),
+        known => format!(
+            "model {model} has no such version; there are: {}",
+            known.join(", ")
+        ),
+    }))
+}
+
+fn shown<'a>(
+    known: &'a ModelDescriptor,
+    state: &'static str,
+    replicas: &[&'a ModelDescriptor],
+    now: i64,
+) -> Shown<'a> {
+    let replica = |it: &&'a ModelDescriptor| Replica {
+        replica: &it.replica,
+        state: board::name(it.state),
+        lease_left_ms: it.lease_until_unix_ms.saturating_sub(now),
+        backlog_records: it.backlog_records,
+        reason: &it.reason,
+    };
+    Shown {
+        model: &known.model,
+        version: known.version,
+        state,
+        labels: &known.labels,
+        engine: &known.engine,
+        weights_sha256: &known.weights_sha256,
+        max_batch_rows: known.max_batch_rows,
+        inputs: known.inputs.iter().map(tensor).collect(),
+        outputs: known.outputs.iter().map(tensor).collect(),
+        replicas: replicas.iter().map(replica).collect(),
+    }
+}
+
+fn tensor(description: &TensorDescription) -> Tensor<'_> {
+    Tensor {
+        name: &description.name,
+        dtype: &description.dtype,
+        shape: &description.shape,
+    }
+}
+
+fn text(shown: &Shown<'_>) -> String {
+    let mut text = format!(
+        "{}, version {}: {}\n",
+        shown.model, shown.version, shown.state
+    );
+    let batch = match shown.max_batch_rows {
+        rows @ 1.. => rows.to_string(),
+        _ => String::new(),
+    };
+    let facts = [
+        ("labels", shown.labels.join(", ")),
+        ("engine", shown.engine.to_owned()),
+        ("weights", shown.weights_sha256.to_owned()),
+        ("rows of a batch", batch),
+    ];
+    for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
+        text.push_str(&format!("  {name}: {}\n", output::plain(fact)));
+    }
+    for (title, tensors) in [("inputs", &shown.inputs), ("outputs", &shown.outputs)] {
+        if !tensors.is_empty() {
+            text.push_str(&format!("\n{title}\n{}", output::table(tensors)));
+        }
+    }
+    text.push_str(&format!("\nreplicas\n{}", output::table(&shown.replicas)));
+    for replica in shown.replicas.iter().filter(|it| !it.reason.is_empty()) {
+        let reason = output::plain(replica.reason);
+        text.push_str(&format!("\n{} says: {reason}\n", replica.replica));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_wire::avro::ModelState;
+
+    use super::*;
+    use crate::board::tests::{board, descriptor};
+
+    fn args(model: &str, version: Option<i64>) -> Args {
+        let model = model.to_owned();
+        Args { model, version }
+    }
+
+    #[test]
+    fn signature_and_reasons_are_shown() {
+        let mut serving = descriptor("digits", "a", ModelState::Available);
+        serving.inputs = vec![TensorDescription {
+            name: "image".to_owned(),
+            dtype: "FP32".to_owned(),
+            shape: vec![-1, 8, -1],
+        }];
+        let mut failed = descriptor("digits", "b", ModelState::Failed);
+        failed.reason = "no such operator".to_owned();
+        let board = board(&[serving, failed]);
+        let entries = board.entries();
+        let shown = shown(entries[0], "AVAILABLE", &entries, 5000);
+        let text = text(&shown);
+        assert!(text.contains("  image  FP32  [8, any] per row"), "{text}");
+        assert!(text.contains("b says: no such operator"), "{text}");
+        assert!(text.contains("5 s left"), "{text}");
+    }
+
+    #[test]
+    fn the_newest_version_that_is_served_is_chosen() {
+        let serving = descriptor("digits", "a", ModelState::Available);
+        let mut newer = descriptor("digits", "a", ModelState::Loading);
+        newer.version = 2;
+        let board = board(&[serving, newer]);
+        assert_eq!(choose(&args("digits", None), &board, 0).unwrap().0, 1);
+        assert_eq!(choose(&args("digits", Some(2)), &board, 0).unwrap().0, 2);
+        let error = choose(&args("digits", Some(3)), &board, 0).unwrap_err();
+        assert!(error.to_string().contains("1, 2"), "{error}");
+        assert!(choose(&args("fraud", None), &board, 0).is_err());
+    }
+}
