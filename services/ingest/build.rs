@@ -14,10 +14,13 @@ const UNREAD: [&str; 5] = [
     ".tensorflow.serving.RegressionRequest",
     ".tensorflow.serving.MultiInferenceRequest",
 ];
-const WRITTEN: [&str; 3] = [
+const WRITTEN: [&str; 6] = [
     ".inference.ModelInferResponse",
     ".inference.ModelStreamInferResponse",
     ".tensorflow.serving.PredictResponse",
+    ".tensorflow.serving.ClassificationResponse",
+    ".tensorflow.serving.RegressionResponse",
+    ".tensorflow.serving.MultiInferenceResponse",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

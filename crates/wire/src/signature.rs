@@ -237,6 +237,28 @@ fn check_column(
     Ok(())
 }
 
+/// Fixes the open dimension of a row, if there is one, so that a row has `elements`; false if no row
+/// of these dimensions can have as many.
+pub(crate) fn fix_row(dimensions: &mut [Option<usize>], elements: usize) -> bool {
+    let mut known = 1usize;
+    let mut open = None;
+    for dimension in dimensions {
+        match dimension {
+            Some(size) => known = known.saturating_mul(*size),
+            None if open.is_some() => return false,
+            None => open = Some(dimension),
+        }
+    }
+    match open {
+        None => known == elements,
+        Some(_) if known == 0 || !elements.is_multiple_of(known) => false,
+        Some(dimension) => {
+            *dimension = Some(elements / known);
+            true
+        }
+    }
+}
+
 struct FirstInput<'a>(&'a Option<String>);
 
 impl fmt::Display for FirstInput<'_> {

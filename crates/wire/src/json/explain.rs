@@ -8,6 +8,7 @@ use super::input::Input;
 use super::number::MAX_NUMBER_BYTES;
 use super::scanner::{Next, Scanner, SkipBudget};
 use super::stop::{Fault, INVALID_VALUE, NotSparse, Stop, syntax};
+use super::text::read_base64_object;
 
 /// The value that was being read.
 pub(super) struct Place<'a> {
@@ -103,22 +104,45 @@ fn mismatch(stop: Stop, token: &Scanner<'_>, place: &Place<'_>) -> JsonError {
         (Fault::NotAList { .. }, Some(byte)) if !matches!(byte, b'{' | b'n') => {
             shape_error(stop, place)
         }
+        (Fault::NotAList { level }, Some(b'{')) => binary_error(token, place, level),
+        (_, Some(b'{')) => binary_error(token, place, usize::MAX),
+        _ => type_error(token, place),
+    }
+}
+
+/// An object in place of numbers: binary data of another size than those numbers are told both
+/// sizes, all else is of the wrong type. `level` is how many lists stand around it.
+fn binary_error(token: &Scanner<'_>, place: &Place<'_>, level: usize) -> JsonError {
+    let rest = place.input.dimensions().get(level..).unwrap_or_default();
+    let element = place.spec().dtype.element_size_bytes();
+    let needed = element.and_then(|it| product(rest)?.checked_mul(it));
+    let given = read_base64_object(&mut token.clone()).map(|it| it.len());
+    match (needed, given) {
+        (Some(needed), Ok(given)) if needed != given => {
+            let dtype = place.spec().dtype;
+            let shape = Shape(rest);
+            let sizes = format!("; it holds {given} bytes where {dtype}{shape} has {needed}");
+            type_error_with(&sizes, token, place)
+        }
         _ => type_error(token, place),
     }
 }
 
 /// TensorFlow Serving's sentence for a value of the wrong type or, with an addition, range.
 fn type_error(token: &Scanner<'_>, place: &Place<'_>) -> JsonError {
+    type_error_with(&range_of(place.spec().dtype), token, place)
+}
+
+fn type_error_with(addition: &str, token: &Scanner<'_>, place: &Place<'_>) -> JsonError {
     let dtype = place.spec().dtype;
     let tensorflow_name = dtype
         .tensorflow_name()
         .trim_start_matches("DT_")
         .to_lowercase();
     JsonError::invalid(format!(
-        "JSON Value: {} Type: {} is not of expected type: {tensorflow_name}{}{}",
+        "JSON Value: {} Type: {} is not of expected type: {tensorflow_name}{addition}{}",
         echo(token),
         json_type(token),
-        range_of(dtype),
         place.suffix()
     ))
 }

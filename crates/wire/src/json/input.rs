@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::signature::fix_row;
 use crate::{DType, Limits, SparseTensor, Tensor, TensorError, TensorSpec};
 
 use super::element::Boolean;
@@ -174,23 +175,7 @@ impl<'s> Input<'s> {
     /// Fixes the open dimension of a row, if there is one, so that a row has `elements`; false if
     /// no row of this input can have as many.
     pub(super) fn fix_row(&mut self, elements: usize) -> bool {
-        let mut known = 1usize;
-        let mut open = None;
-        for dimension in &mut self.dimensions {
-            match dimension {
-                Some(size) => known = known.saturating_mul(*size),
-                None if open.is_some() => return false,
-                None => open = Some(dimension),
-            }
-        }
-        match open {
-            None => known == elements,
-            Some(_) if known == 0 || !elements.is_multiple_of(known) => false,
-            Some(dimension) => {
-                *dimension = Some(elements / known);
-                true
-            }
-        }
+        fix_row(&mut self.dimensions, elements)
     }
 
     /// The tensor of all values; `rows` are the instances in row format.

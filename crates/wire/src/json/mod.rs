@@ -36,6 +36,7 @@ mod text;
 mod write;
 
 pub(crate) use reader::{Opened, Reader};
+pub(crate) use results::{ClassRun, ValueRun, each_classification, each_regression};
 pub(crate) use write::{push_compact, push_string};
 
 pub use error::{JsonError, JsonErrorKind, error_body};

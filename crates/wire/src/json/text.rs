@@ -103,7 +103,7 @@ impl Leaves for TextValues {
 }
 
 /// Reads `{"b64": "…"}`, with no other key.
-fn read_base64_object(scanner: &mut Scanner<'_>) -> Result<Vec<u8>, Stop> {
+pub(super) fn read_base64_object(scanner: &mut Scanner<'_>) -> Result<Vec<u8>, Stop> {
     let not_base64 = Stop {
         fault: Fault::Base64Object,
         at: scanner.at(),

@@ -36,6 +36,12 @@ impl Outputs {
         }
     }
 
+    /// These outputs in this order, `None` for all; `binary` is the form of those that do not say it
+    /// themselves.
+    pub fn new(named: Option<Vec<RequestedOutput>>, binary: bool) -> Self {
+        Self { named, binary }
+    }
+
     /// The outputs that were named; `None` is all that the model has.
     pub fn named(&self) -> Option<&[RequestedOutput]> {
         self.named.as_deref()

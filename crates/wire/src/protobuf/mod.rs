@@ -1,7 +1,7 @@
 //! The gRPC messages that carry tensors, straight from their bytes to a record and back.
 //!
-//! `ModelInferRequest` of the Open Inference Protocol and `PredictRequest` of TensorFlow Serving are
-//! walked in place: a general decoder would turn two bytes of a hostile message into hundreds of
+//! `ModelInferRequest` of the Open Inference Protocol, `PredictRequest` and the requests with examples
+//! of TensorFlow Serving are walked in place: a general decoder would turn two bytes of a hostile message into hundreds of
 //! memory, and would build a tree only to throw it away. Field numbers are those of the public
 //! protocols.
 //!
@@ -11,6 +11,9 @@
 
 mod contents;
 mod error;
+mod examples_request;
+mod examples_response;
+mod feature;
 mod fields;
 mod infer_request;
 mod infer_response;
@@ -22,6 +25,10 @@ mod tensor_proto;
 mod write;
 
 pub use error::{ProtobufError, ProtobufErrorKind};
+pub use examples_request::{MultiHead, multi_inference_head, parse_examples};
+pub use examples_response::{
+    write_classification_response, write_multi_inference_response, write_regression_response,
+};
 pub use infer_request::{InferHead, InferRequest, infer_head, parse_infer};
 pub use infer_response::{
     InferAnswer, write_infer_response, write_stream_error, write_stream_response,

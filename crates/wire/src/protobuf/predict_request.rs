@@ -53,7 +53,7 @@ pub fn predict_head(message: &[u8]) -> Result<PredictHead, ProtobufError> {
     Ok(head)
 }
 
-fn read_spec(message: &[u8], head: &mut PredictHead) -> Result<(), ProtobufError> {
+pub(super) fn read_spec(message: &[u8], head: &mut PredictHead) -> Result<(), ProtobufError> {
     let mut fields = Fields::of(message);
     while let Some(field) = fields.next()? {
         match field.number {
@@ -124,7 +124,7 @@ pub fn parse_predict(
 }
 
 /// A map entry: its key and its value, which is a message.
-fn entry(message: &[u8]) -> Result<(&str, &[u8]), ProtobufError> {
+pub(super) fn entry(message: &[u8]) -> Result<(&str, &[u8]), ProtobufError> {
     let (mut key, mut value) = ("", &[][..]);
     let mut fields = Fields::of(message);
     while let Some(field) = fields.next()? {

@@ -37,7 +37,8 @@ pub fn write_predict_response(
     Ok(out)
 }
 
-fn spec(answer: PredictAnswer<'_>) -> Vec<u8> {
+/// The `ModelSpec` of an answer.
+pub(super) fn spec(answer: PredictAnswer<'_>) -> Vec<u8> {
     let mut spec = Vec::new();
     push_text(&mut spec, 1, answer.model);
     push_message(&mut spec, 2, |value| {

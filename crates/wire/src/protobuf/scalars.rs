@@ -109,7 +109,7 @@ impl<'a> Scalars<'a> {
 }
 
 /// Appends a number; false if it does not fit its type.
-fn put<const N: usize, E>(bytes: &mut Vec<u8>, number: Result<[u8; N], E>) -> bool {
+pub(super) fn put<const N: usize, E>(bytes: &mut Vec<u8>, number: Result<[u8; N], E>) -> bool {
     if let Ok(number) = &number {
         bytes.extend_from_slice(number);
     }

@@ -20,6 +20,14 @@ pub(super) fn push_varint_field(out: &mut Vec<u8>, number: u32, value: u64) {
     push_varint(out, value);
 }
 
+/// Appends a float as a field, as proto3 does: not at all when it is zero.
+pub(super) fn push_float(out: &mut Vec<u8>, number: u32, value: f32) {
+    if value.to_bits() != 0 {
+        push_varint(out, u64::from(number) << 3 | 5);
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
 /// Appends bytes, text or a message as a field.
 pub(super) fn push_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     push_length(out, number, bytes.len());

@@ -34,7 +34,7 @@ pub(crate) async fn read(
     exchange: &mut Exchange,
 ) -> Result<Vec<u8>, Error> {
     let body = body::read(request, payload, &BODY, exchange).await?;
-    let limits = exchange.front().limits.reply.clone();
+    let limits = exchange.front().limits.request.clone();
     let checked = exchange.parse(body.len(), move |served| {
         let record = Record::decode(body, &limits).map_err(ArrowError::Record)?;
         let fits = served.signature.check(&record);

@@ -46,6 +46,9 @@ const TRACE_HEADERS_DROPPED: &str = "millrace_ingest_trace_headers_dropped";
 /// Records on the models topic that are no descriptor. Counter.
 const DESCRIPTORS_REJECTED: &str = "millrace_ingest_descriptors_rejected";
 
+/// Keys of JSON bodies that no protocol defines and that were ignored. Counter.
+const JSON_KEYS_IGNORED: &str = "millrace_ingest_json_keys_ignored";
+
 /// Records on the topic of idempotency keys that are none of ours. Counter.
 const CLAIMS_REJECTED: &str = "millrace_ingest_claims_rejected";
 
@@ -77,6 +80,8 @@ pub(crate) struct Metrics {
     pub(crate) answer_bytes: Counter,
     /// Trace headers that were not well-formed and did not travel on.
     pub(crate) trace_dropped: Counter,
+    /// Keys of JSON bodies that were ignored.
+    json_keys_ignored: Counter,
     /// Records on the models topic that are no descriptor.
     pub(crate) descriptors_rejected: Counter,
     /// Records on the topic of idempotency keys that are none of ours.
@@ -101,6 +106,7 @@ impl Metrics {
             body_bytes: Counter::default(),
             answer_bytes: Counter::default(),
             trace_dropped: Counter::default(),
+            json_keys_ignored: Counter::default(),
             descriptors_rejected: Counter::default(),
             claims_rejected: Counter::default(),
         };
@@ -147,6 +153,11 @@ impl Metrics {
             self.trace_dropped.clone(),
         );
         registry.register(
+            JSON_KEYS_IGNORED,
+            "Keys of JSON bodies that no protocol defines and that were ignored",
+            self.json_keys_ignored.clone(),
+        );
+        registry.register(
             CLAIMS_REJECTED,
             "Records on the topic of idempotency keys that are none of ours",
             self.claims_rejected.clone(),
@@ -171,6 +182,12 @@ impl Metrics {
     /// Counts one refused or failed request, once.
     pub(crate) fn rejected(&self, reason: &'static str) {
         self.rejected.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts keys of a JSON body that were ignored.
+    pub(crate) fn ignored_keys(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.json_keys_ignored.inc_by(count);
     }
 
     /// Counts one reply record that no caller waits for.

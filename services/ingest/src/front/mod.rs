@@ -94,7 +94,12 @@ pub(crate) struct RequestLimits {
     pub(crate) decompressed_bytes: usize,
     /// The longest silence between two pieces of a body.
     pub(crate) silence: Duration,
+    /// Headers of one request, and the bytes of them and the path.
+    pub(crate) headers: usize,
+    pub(crate) header_bytes: usize,
     pub(crate) json: JsonLimits,
+    /// Of the request record, for bodies that are no JSON.
+    pub(crate) request: Limits,
     /// Of the reply record.
     pub(crate) reply: Limits,
     /// Requests that may wait for a model.
@@ -170,19 +175,30 @@ impl Front {
 impl RequestLimits {
     pub(crate) fn of(settings: &Settings) -> Self {
         let limits = &settings.limits;
+        let reply = Limits {
+            max_record_bytes: limits.record_bytes,
+            ..Limits::default()
+        };
         Self {
             timeout: settings.request_timeout,
             body_bytes: limits.body_bytes,
             decompressed_bytes: limits.decompressed_bytes,
             silence: settings.http.read_timeout,
+            headers: limits.headers,
+            header_bytes: limits.header_bytes,
             json: JsonLimits {
+                max_rows: limits.instances,
+                max_elements: limits.elements,
+                max_depth: limits.depth,
                 rules: rules_of(settings),
                 ..JsonLimits::default()
             },
-            reply: Limits {
-                max_record_bytes: limits.record_bytes,
-                ..Limits::default()
+            request: Limits {
+                max_rows: limits.instances,
+                max_elements: limits.elements,
+                ..reply.clone()
             },
+            reply,
             max_lag_records: limits.max_lag_records,
             address_header: limits.rate.address_header.clone(),
         }

@@ -9,17 +9,37 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use millrace_kafka::{DeliveryError, Record};
+use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::metrics::{Metrics, Unmatched};
 
-/// Names one request for all time: 128 random bits, of which the first 32 are
-/// drawn once per process, so that a process knows its own ids.
+/// Names one request for all time: 96 random bits, of which the first 32 are
+/// drawn once per process, so that a process knows its own ids. The last 32
+/// bits tell whose request it is, without a word to anybody else: whoever
+/// fetches its result later must be the one who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestId(u128);
 
 impl RequestId {
     const EPOCH_SHIFT: u32 = 96;
+    const CALLER_BITS: u32 = 32;
+
+    /// The id for a request of this caller.
+    pub(crate) fn of_caller(self, caller: &str) -> Self {
+        let random = self.0 >> Self::CALLER_BITS;
+        let mut hasher = Sha256::new();
+        hasher.update(random.to_be_bytes());
+        hasher.update(caller);
+        let [a, b, c, d, ..] = <[u8; 32]>::from(hasher.finalize());
+        let mark = u32::from_be_bytes([a, b, c, d]);
+        Self(random << Self::CALLER_BITS | u128::from(mark))
+    }
+
+    /// Whether the request was this caller's.
+    pub(crate) fn is_of(self, caller: &str) -> bool {
+        self.of_caller(caller) == self
+    }
 
     fn epoch(self) -> u128 {
         self.0 >> Self::EPOCH_SHIFT

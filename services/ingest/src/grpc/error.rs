@@ -34,6 +34,8 @@ pub(crate) enum GrpcError {
     SignatureName { given: String },
     #[error("metadata field {given:?} is not supported: only signature_def is")]
     MetadataField { given: String },
+    #[error("all tasks of a MultiInferenceRequest must ask for the same version of one model")]
+    Tasks,
     #[error("{what}")]
     Unimplemented { what: &'static str },
     #[error("{what}")]
@@ -60,6 +62,7 @@ impl GrpcError {
             Self::Expired { .. } => Kind::new(DeadlineExceeded, "timed_out"),
             Self::ModelName { .. } | Self::Version { .. } => Kind::invalid("path"),
             Self::SignatureName { .. } => Kind::invalid("signature_name"),
+            Self::Tasks => Kind::invalid("protobuf"),
             Self::MetadataField { .. } => Kind::invalid("metadata_field"),
             Self::Unimplemented { .. } => Kind::new(Unimplemented, "not_implemented"),
             Self::Forbidden { .. } => Kind::new(FailedPrecondition, "control_disabled"),

@@ -6,6 +6,7 @@
 mod body;
 pub(crate) mod codec;
 mod error;
+mod examples;
 mod health;
 mod inference;
 mod listen;

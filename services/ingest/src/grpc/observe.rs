@@ -58,13 +58,15 @@ async fn observe(
     at: Instant,
 ) -> Result<Response<Body>, Infallible> {
     let front = services.front.clone();
-    let id = front.pending.new_id();
-    let name = name_of(request.headers(), id);
+    let mut id = front.pending.new_id();
+    let given = callers_name(request.headers());
     let route = route_of(request.uri().path());
     let _in_flight = Counted::new(&front.metrics.in_flight);
     let (head, body) = request.into_parts();
     let (mut response, reason) = match Seen::of(&front, &head, id, at) {
         Ok(mut seen) => {
+            // Its caller is part of the id since.
+            id = seen.id;
             let connection = head.extensions.get::<TcpConnectInfo>();
             seen.address = connection.and_then(|it| Some(it.remote_addr()?.ip()));
             let request = Request::from_parts(head, body);
@@ -73,6 +75,7 @@ async fn observe(
         }
         Err(error) => (status_of(&error).into_http(), Some(error.reason())),
     };
+    let name = given.unwrap_or_else(|| name_of(id));
     let status = Status::from_header_map(response.headers());
     let code = status.as_ref().map_or(Code::Ok, Status::code);
     if let Some(status) = status {
@@ -138,16 +141,18 @@ fn in_our_words(response: Response<Body>, seen: &Seen) -> Response<Body> {
     seen.refuse(error).into_http()
 }
 
-/// The caller's own id of the request, or ours if there is none that can be repeated.
-fn name_of(headers: &HeaderMap, id: RequestId) -> HeaderValue {
+/// Our id as metadata.
+fn name_of(id: RequestId) -> HeaderValue {
+    HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits are visible")
+}
+
+/// The caller's own id of the request, if there is one that can be repeated.
+fn callers_name(headers: &HeaderMap) -> Option<HeaderValue> {
     let visible = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
         (1..=MAX_CALLERS_ID_BYTES).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
     };
-    match headers.get(X_REQUEST_ID).filter(visible) {
-        Some(given) => given.clone(),
-        None => HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits are visible"),
-    }
+    headers.get(X_REQUEST_ID).filter(visible).cloned()
 }
 
 fn carries_of(path: &str) -> Carries {

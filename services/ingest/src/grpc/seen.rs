@@ -30,7 +30,8 @@ const OPEN: [&str; 4] = [
 #[derive(Clone)]
 pub(super) struct Seen {
     pub(super) front: Front,
-    id: RequestId,
+    /// Under which the only request of the call travels.
+    pub(super) id: RequestId,
     at: Instant,
     trace: TraceContext,
     /// How long the caller waits, if he says so.
@@ -75,16 +76,17 @@ impl Seen {
                 .map(|it| it.as_bytes()),
         )?;
         let presented = Presented::of(values(AUTHORIZATION), values(X_API_KEY));
+        let caller = match OPEN.contains(&head.uri.path()) {
+            true => Caller::nobody(),
+            false => front.access.authenticate(presented)?,
+        };
         Ok(Self {
             front: front.clone(),
-            id,
+            id: id.of_caller(caller.name()),
             at,
             trace: TraceContext::of(parents, state),
             timeout,
-            caller: match OPEN.contains(&head.uri.path()) {
-                true => Caller::nobody(),
-                false => front.access.authenticate(presented)?,
-            },
+            caller,
             address: None,
             wish,
             held: Arc::new(Mutex::new(front.admission.reserve())),
@@ -110,7 +112,7 @@ impl Seen {
         let at = Instant::now();
         let left = |deadline: Instant| deadline.saturating_duration_since(at);
         Head {
-            id: self.front.pending.new_id(),
+            id: self.front.pending.new_id().of_caller(self.caller.name()),
             at,
             timeout: self.deadline().map(left),
             // A key names one request, and these are many.

@@ -30,8 +30,6 @@ use super::tensorflow::TensorflowService;
 const MAX_STREAMS: u32 = 1024;
 /// What a caller may send before it is read: 1 MiB makes large tensors fast.
 const WINDOW_BYTES: u32 = 1 << 20;
-/// All metadata of one call.
-const MAX_METADATA_BYTES: u32 = 64 << 10;
 /// A connection that is silent for so long is asked whether it is still there.
 const PING_AFTER: Duration = Duration::from_secs(30);
 
@@ -117,9 +115,10 @@ impl Server {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(self.listener)?
         };
+        let header_bytes = u32::try_from(front.limits.header_bytes).unwrap_or(u32::MAX);
         let served = runtime.spawn(async move {
             let incoming = Incoming::start(listener, accepting);
-            transport(services, incoming, stop).await
+            transport(services, incoming, (stop, header_bytes)).await
         });
         Ok(AtWork {
             runtime: Some(runtime),
@@ -132,7 +131,7 @@ impl Server {
 async fn transport(
     services: Observed,
     incoming: Incoming,
-    mut stop: watch::Receiver<bool>,
+    (mut stop, header_bytes): (watch::Receiver<bool>, u32),
 ) -> Result<(), transport::Error> {
     let stopped = async move {
         // An error means that the server is dropped, which is a stop too.
@@ -142,7 +141,7 @@ async fn transport(
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
-        .http2_max_header_list_size(MAX_METADATA_BYTES)
+        .http2_max_header_list_size(header_bytes)
         .http2_keepalive_interval(Some(PING_AFTER))
         .serve_with_incoming_shutdown(services, incoming, stopped)
         .await

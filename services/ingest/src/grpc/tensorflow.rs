@@ -10,11 +10,12 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::access::Right;
-use crate::front::Error;
 use crate::front::catalog::VersionStatus;
+use crate::front::{Answer as Answered, Error, Exchange};
 
 use super::codec::{Unread, Written};
 use super::error::{GrpcError, code_of};
+use super::examples::{About, ask_about_examples};
 use super::inference::{answer, answer_later};
 use super::proto::tensorflow::serving::model_service_server::ModelService;
 use super::proto::tensorflow::serving::model_spec::VersionChoice as SpecVersion;
@@ -52,32 +53,26 @@ impl PredictionService for TensorflowService {
         answer(request, metadata).await
     }
 
-    async fn classify(&self, request: Request<Unread>) -> Answer<ClassificationResponse> {
-        let what = "Classify is not implemented over gRPC: use Predict, or :classify over HTTP";
-        answer(
-            request,
-            |_, _| Err(GrpcError::Unimplemented { what }.into()),
-        )
-        .await
+    async fn classify(&self, request: Request<Unread>) -> Answer<Written> {
+        examples_answered(request, About::Classify).await
     }
 
-    async fn regress(&self, request: Request<Unread>) -> Answer<RegressionResponse> {
-        let what = "Regress is not implemented over gRPC: use Predict, or :regress over HTTP";
-        answer(
-            request,
-            |_, _| Err(GrpcError::Unimplemented { what }.into()),
-        )
-        .await
+    async fn regress(&self, request: Request<Unread>) -> Answer<Written> {
+        examples_answered(request, About::Regress).await
     }
 
-    async fn multi_inference(&self, request: Request<Unread>) -> Answer<MultiInferenceResponse> {
-        let what = "MultiInference is not implemented: use Predict";
-        answer(
-            request,
-            |_, _| Err(GrpcError::Unimplemented { what }.into()),
-        )
-        .await
+    async fn multi_inference(&self, request: Request<Unread>) -> Answer<Written> {
+        examples_answered(request, About::Both).await
     }
+}
+
+async fn examples_answered(request: Request<Unread>, about: About) -> Answer<Written> {
+    answer_later(request, |seen, message| async move {
+        ask_about_examples(&seen, message.0, about)
+            .await
+            .map(Written)
+    })
+    .await
 }
 
 #[tonic::async_trait]
@@ -106,29 +101,51 @@ async fn predict(seen: &Seen, message: Bytes) -> Result<Vec<u8>, Error> {
     seen.release();
     let size_bytes = message.len();
     exchange.received(size_bytes)?;
-    let limits = seen.front.limits.reply.clone();
+    let limits = seen.front.limits.request.clone();
     let parsed = exchange.parse(size_bytes, move |served| {
         let parsed = protobuf::parse_predict(&message, &served.signature, &limits);
         Ok(parsed.map_err(GrpcError::from)?)
     });
     let request = parsed.await?;
-    let answer = exchange.ask(request.record).await?;
-    let size_bytes = answer.outputs.payload().len();
-    let written = exchange.parse(size_bytes, move |_| {
+    ask_and_write(seen, exchange, request.record, move |answer| {
         let head = PredictAnswer {
-            model: &answer.model,
-            version: answer.version,
-            signature_name: SIGNATURE_NAME,
             outputs: &request.outputs,
+            ..head_of_answer(answer)
         };
         let written = protobuf::write_predict_response(head, &answer.outputs);
         Ok(written.map_err(GrpcError::Answer)?)
-    });
-    let written = written.await?;
+    })
+    .await
+}
+
+/// The end of every request with tensors: what `write` makes of the answer,
+/// held until it has been sent.
+///
+/// # Errors
+/// Those of [`Exchange::ask`] and `write`.
+pub(super) async fn ask_and_write(
+    seen: &Seen,
+    mut exchange: Exchange,
+    record: Vec<u8>,
+    write: impl FnOnce(&Answered) -> Result<Vec<u8>, Error> + Send + 'static,
+) -> Result<Vec<u8>, Error> {
+    let answer = exchange.ask(record).await?;
+    let size_bytes = answer.outputs.payload().len();
+    let written = exchange.parse(size_bytes, move |_| write(&answer)).await?;
     let size = u64::try_from(written.len()).unwrap_or(u64::MAX);
     seen.front.metrics.answer_bytes.inc_by(size);
     seen.hold_on(exchange.held());
     Ok(written)
+}
+
+/// What every answer says of itself.
+pub(super) fn head_of_answer(answer: &Answered) -> PredictAnswer<'_> {
+    PredictAnswer {
+        model: &answer.model,
+        version: answer.version,
+        signature_name: SIGNATURE_NAME,
+        outputs: &[],
+    }
 }
 
 /// The head of a message that prost has read.

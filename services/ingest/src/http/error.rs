@@ -1,14 +1,17 @@
 //! What only HTTP can get wrong: paths, methods and bodies.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap;
+use actix_web::dev::RequestHead;
 use millrace_wire::Status;
 
-use crate::front::Error;
 use crate::front::error::Kind;
+use crate::front::{Error, RequestLimits};
 
 use super::body::BodyError;
 use super::segment::SegmentError;
+
+/// The colon, the space and the end of a header's line.
+const AROUND_HEADER_BYTES: usize = 4;
 
 /// Why a request is none, before any protocol looks at it.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,13 @@ pub(crate) enum HttpError {
     MethodNotAllowed { method: String, allow: &'static str },
     #[error("header {name} is not UTF-8")]
     Header { name: String },
+    #[error("request has {count} headers: the limit is {limit}")]
+    Headers { count: usize, limit: usize },
+    #[error("path and headers have {size_bytes} bytes: the limit is {limit_bytes} bytes")]
+    HeaderBytes {
+        size_bytes: usize,
+        limit_bytes: usize,
+    },
     #[error(transparent)]
     Segment(#[from] SegmentError),
     #[error(transparent)]
@@ -33,6 +43,9 @@ impl HttpError {
                 Kind::new(Status::Unimplemented, "method").over_http(405)
             }
             Self::Header { .. } => Kind::invalid("header"),
+            Self::Headers { .. } | Self::HeaderBytes { .. } => {
+                Kind::invalid("header_size").over_http(431)
+            }
             Self::Segment(_) => Kind::invalid("path"),
             Self::Body(error) => error.kind(),
         }
@@ -53,9 +66,24 @@ impl HttpError {
     }
 }
 
-/// No header of ours is anything but text, and no proxy agrees on what else is.
-pub(super) fn check_headers(headers: &HeaderMap) -> Result<(), HttpError> {
-    for (name, value) in headers {
+/// The head must be small, and no header of ours is anything but text: no proxy agrees on what else is.
+pub(super) fn check_head(head: &RequestHead, limits: &RequestLimits) -> Result<(), HttpError> {
+    let count = head.headers.len();
+    if count > limits.headers {
+        let limit = limits.headers;
+        return Err(HttpError::Headers { count, limit });
+    }
+    let mut size_bytes = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
+    for (name, value) in &head.headers {
+        size_bytes += name.as_str().len() + value.len() + AROUND_HEADER_BYTES;
+    }
+    if size_bytes > limits.header_bytes {
+        return Err(HttpError::HeaderBytes {
+            size_bytes,
+            limit_bytes: limits.header_bytes,
+        });
+    }
+    for (name, value) in &head.headers {
         let value = value.as_bytes();
         if !value.is_ascii() && std::str::from_utf8(value).is_err() {
             let name = name.as_str().chars().take(32).collect();

@@ -10,6 +10,8 @@ use actix_web::{HttpMessage, HttpRequest, web};
 use crate::access::{AUTHORIZATION, AccessError, Caller, Presented, X_API_KEY};
 use crate::front::{Error, Front};
 
+use super::observe::Seen;
+
 /// What load balancers and browsers ask without credentials. The path is
 /// compared as it was sent: another spelling of it is not open.
 const OPEN: [&str; 6] = [
@@ -29,6 +31,7 @@ pub(super) async fn guard(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     match caller_of(&front, &request) {
         Ok(caller) => {
+            Seen::now_of(&request, &caller);
             request.extensions_mut().insert(caller);
             let response = next.call(request).await?;
             Ok(response.map_into_boxed_body())

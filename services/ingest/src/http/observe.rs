@@ -8,10 +8,11 @@ use actix_web::{HttpMessage, HttpRequest, web};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
+use crate::access::Caller;
 use crate::front::pending::RequestId;
 use crate::front::{Error, Front};
 
-use super::error::check_headers;
+use super::error::check_head;
 use super::response::X_REQUEST_ID;
 use super::unread::Unread;
 
@@ -30,6 +31,13 @@ impl Seen {
         let seen = request.extensions().get::<Self>().copied();
         seen.expect("the middleware around every route puts it there")
     }
+
+    /// From now on the request is known to be this caller's: its id says so.
+    pub(super) fn now_of(request: &ServiceRequest, caller: &Caller) {
+        if let Some(seen) = request.extensions_mut().get_mut::<Self>() {
+            seen.id = seen.id.of_caller(caller.name());
+        }
+    }
 }
 
 /// The middleware around all routes.
@@ -43,21 +51,24 @@ pub(crate) async fn observe(
         at: Instant::now(),
     };
     request.extensions_mut().insert(seen);
-    let name = name_of(&request, seen.id);
+    let given = callers_name(&request);
     let route = route_of(request.path());
     let _in_flight = Counted::new(&front.metrics.in_flight);
     let unread = Unread::of(&mut request);
-    let mut response = match check_headers(request.headers()) {
+    let mut response = match check_head(request.head(), &front.limits) {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
         Err(error) => {
             let (request, _) = request.into_parts();
             ServiceResponse::from_err(Error::from(error), request)
         }
     };
+    // Its caller is part of the id since.
+    let id = Seen::of(response.request()).id;
+    let name = given.unwrap_or_else(|| name_of(id));
     if let Some(error) = refusal(&response) {
         front.metrics.rejected(error.reason());
         let status = response.status().as_u16();
-        tracing::debug!(route, status, id = %seen.id, caller_id = ?name, %error, "refused");
+        tracing::debug!(route, status, %id, caller_id = ?name, %error, "refused");
     }
     response
         .headers_mut()
@@ -71,17 +82,19 @@ pub(crate) async fn observe(
     })
 }
 
-/// The caller's own id of the request, or ours if there is none that can be repeated.
-fn name_of(request: &ServiceRequest, id: RequestId) -> HeaderValue {
+/// Our id as a header.
+fn name_of(id: RequestId) -> HeaderValue {
+    HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits are visible")
+}
+
+/// The caller's own id of the request, if there is one that can be repeated.
+fn callers_name(request: &ServiceRequest) -> Option<HeaderValue> {
     let given = request.headers().get(X_REQUEST_ID);
     let visible = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
         (1..=MAX_CALLERS_ID_BYTES).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
     };
-    match given.filter(visible) {
-        Some(given) => given.clone(),
-        None => HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits are visible"),
-    }
+    given.filter(visible).cloned()
 }
 
 /// Few values, whatever the path: the label of metrics.

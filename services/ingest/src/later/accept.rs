@@ -7,6 +7,7 @@ use actix_web::http::header;
 
 use crate::front::{Answer, Error, Exchange};
 
+use super::LaterError;
 use super::archive::Outcome;
 use super::claims::Sent;
 use super::fetch::RESULTS;
@@ -33,6 +34,9 @@ pub(crate) async fn answer(
     if !exchange.wish().respond_async {
         let answer = exchange.ask(payload).await?;
         return write(answer);
+    }
+    if !Location::is_readable(&form) {
+        return Err(LaterError::TooManyOutputs.into());
     }
     let location = submit(exchange, payload, form).await?;
     match waited(exchange, &location).await {

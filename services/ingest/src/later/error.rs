@@ -20,6 +20,11 @@ pub(crate) enum LaterError {
     Path,
     #[error("the id in the path is none that was given out: use the Location of a 202 as it is")]
     Malformed,
+    #[error(
+        "the names of the outputs and the id are too long to be part of a Location: name fewer \
+         outputs, or none, or ask without respond-async"
+    )]
+    TooManyOutputs,
     #[error("there is no such request")]
     Unknown,
     #[error("the result is not kept any more")]
@@ -42,6 +47,7 @@ impl LaterError {
             Self::Wish(BadWish::Wait { .. }) => Kind::invalid("wait"),
             Self::Wish(_) => Kind::invalid("idempotency_key"),
             Self::Path => Kind::new(Status::NotFound, "no_such_path"),
+            Self::TooManyOutputs => Kind::invalid("oip"),
             Self::Malformed => Kind::invalid("result_id"),
             Self::Unknown => Kind::new(Status::NotFound, "unknown_result"),
             Self::Expired => Kind::new(Status::NotFound, "expired_result").over_http(410),

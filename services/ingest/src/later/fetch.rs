@@ -51,6 +51,9 @@ async fn fetch(request: HttpRequest, front: Data<Front>) -> Result<HttpResponse,
     let fetch = Fetch::of(&request, &front)?;
     front.permit(&head.caller, Right::Predict, &fetch.model)?;
     front.count(&head)?;
+    if !fetch.location.id.is_of(head.caller.name()) {
+        return Err(LaterError::Unknown.into());
+    }
     fetch.check_age(fetch.location.at_unix_ms)?;
     let max_wait = front.later.max_wait;
     if accept.to_ascii_lowercase().contains("text/event-stream") {
@@ -73,15 +76,15 @@ impl Fetch {
         let (model, id) = tail
             .and_then(|it| it.split_once('/'))
             .ok_or(LaterError::Path)?;
-        let location: Location = id.parse().map_err(|_| LaterError::Malformed)?;
+        let mut location: Location = id.parse().map_err(|_| LaterError::Malformed)?;
         if !is_model(model) {
             return Err(LaterError::Malformed.into());
         }
         Ok(Self {
             front: front.clone(),
             model: model.to_owned(),
+            form: std::mem::replace(&mut location.form, Form::Rows).wanted(request),
             location,
-            form: location.form.wanted(request),
         })
     }
 
@@ -116,7 +119,7 @@ impl Fetch {
         let mut held = self.front.admission.reserve();
         held.grow(result.size_bytes())?;
         let answer = Answer::of(result, &self.front.limits.reply)?;
-        let written = self.form.write(answer, &self.front)?;
+        let written = self.form.clone().write(answer, &self.front)?;
         let size = u64::try_from(written.body.len()).unwrap_or(u64::MAX);
         self.front.metrics.answer_bytes.inc_by(size);
         Ok(written)

@@ -8,13 +8,14 @@ use crate::front::pending::RequestId;
 use super::form::Form;
 
 /// A longer text is not looked at.
-const MAX_BYTES: usize = 96;
+const MAX_BYTES: usize = 1024;
 
-/// Names one request record for whoever knows its 128 random bits. The rest
-/// only says where to look: a caller who changes it finds nothing.
+/// Names one request record for the caller who knows its id. The rest only
+/// says where to look and how to write what is there: a caller who changes it
+/// finds the same or nothing.
 ///
 /// As text: `ID-PARTITION-OFFSET-TIME-FORM`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Location {
     pub(crate) id: RequestId,
     /// Of the request record.
@@ -30,6 +31,15 @@ pub(crate) struct Location {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotALocation;
 
+impl Location {
+    /// Whether its text is short enough to be read again.
+    pub(super) fn is_readable(form: &Form) -> bool {
+        // What stands before the form: an id and three numbers.
+        const REST_BYTES: usize = 32 + 10 + 19 + 19 + 4;
+        form.text().len() + REST_BYTES <= MAX_BYTES
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -39,7 +49,7 @@ impl fmt::Display for Location {
             at_unix_ms,
             form,
         } = self;
-        write!(f, "{id}-{partition}-{offset}-{at_unix_ms}-{}", form.name())
+        write!(f, "{id}-{partition}-{offset}-{at_unix_ms}-{}", form.text())
     }
 }
 
@@ -57,7 +67,7 @@ impl FromStr for Location {
             partition: number(next()?)?,
             offset: number(next()?)?,
             at_unix_ms: number(next()?)?,
-            form: Form::named(next()?).ok_or(NotALocation)?,
+            form: Form::parse(next()?).ok_or(NotALocation)?,
         };
         // One location has one text, whatever number parsers take for a number.
         match location.to_string() == text {
@@ -99,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_ingest_never_writes_is_no_location() {
-        let long = format!("{ID}-3-1-1-rows{}", " ".repeat(100));
+        let long = format!("{ID}-3-1-1-oip-b{}", "61".repeat(1000));
         for text in [
             "",
             "-",

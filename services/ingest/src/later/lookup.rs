@@ -15,6 +15,12 @@ use super::place::{LOOK_AHEAD, Mark, place};
 /// So many records of a partition are read before other work has its turn.
 const MOST_AT_ONCE: i64 = 2_000;
 
+/// So many records beyond its place a result is looked for at once; the next
+/// look goes on from there.
+const FURTHER: i64 = 10 * MOST_AT_ONCE;
+/// So many requests are remembered of which it is known how far was looked.
+const MAX_LOOKED: usize = 10_000;
+
 /// How long a partition count is believed.
 const COUNT_AGE: Duration = Duration::from_secs(30);
 /// So many topics' partition counts are kept.
@@ -57,6 +63,8 @@ pub(super) enum Look {
 pub(super) struct Lookup {
     reader: Reader,
     counts: HashMap<Arc<str>, (i32, Instant)>,
+    /// Up to which offset the result of a request was looked for.
+    looked: HashMap<RequestId, i64>,
 }
 
 impl Lookup {
@@ -64,6 +72,7 @@ impl Lookup {
         Self {
             reader,
             counts: HashMap::new(),
+            looked: HashMap::new(),
         }
     }
 
@@ -96,19 +105,69 @@ impl Lookup {
         };
         let offsets = place(bounds.clone(), sought.offset, probe)?;
         results.offsets = offsets;
+        if let Some(record) = self.result_in(&results, sought.id, until)? {
+            return Ok(Look::Done(Outcome::Result(record)));
+        }
+        results.offsets = results.offsets.end..bounds.end;
+        match self.request(sought, results, until)? {
+            Look::Pending { results } => self.look_further(sought, results, until),
+            done => Ok(done),
+        }
+    }
+
+    /// Looks where a result can be only if infer had to replace it, and late:
+    /// from behind its place to the end of the partition, a part at each look.
+    fn look_further(
+        &mut self,
+        sought: &Sought,
+        mut rest: Span,
+        until: Instant,
+    ) -> Result<Look, Error> {
+        let Range { start, end } = rest.offsets;
+        let looked = self.looked.get(&sought.id).copied().unwrap_or(start);
+        let mut at = looked.clamp(start, end);
+        let stop = end.min(at.saturating_add(FURTHER));
+        while at < stop {
+            let next = stop.min(at.saturating_add(MOST_AT_ONCE));
+            rest.offsets = at..next;
+            match self.result_in(&rest, sought.id, until) {
+                Ok(Some(record)) => {
+                    self.looked.remove(&sought.id);
+                    return Ok(Look::Done(Outcome::Result(record)));
+                }
+                Ok(None) => at = next,
+                // The next look goes on from here.
+                Err(Error::TimedOut { .. }) => break,
+                Err(error) => return Err(error),
+            }
+            self.note(sought.id, at);
+        }
+        rest.offsets = at..end;
+        Ok(Look::Pending { results: rest })
+    }
+
+    fn note(&mut self, id: RequestId, looked: i64) {
+        if self.looked.len() >= MAX_LOOKED {
+            self.looked.clear();
+        }
+        self.looked.insert(id, looked);
+    }
+
+    fn result_in(
+        &self,
+        span: &Span,
+        id: RequestId,
+        until: Instant,
+    ) -> Result<Option<Record>, Error> {
         let mut found = None;
-        self.reader.read(&results, until, |record| {
-            if id_of(&record) == Some(sought.id) {
+        self.reader.read(span, until, |record| {
+            if id_of(&record) == Some(id) {
                 found = Some(record);
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
         })?;
-        if let Some(record) = found {
-            return Ok(Look::Done(Outcome::Result(record)));
-        }
-        results.offsets = bounds.end..bounds.end;
-        self.request(sought, results, until)
+        Ok(found)
     }
 
     /// Whether the request was ever made.

@@ -21,6 +21,7 @@ mod lookup;
 pub(crate) mod once;
 mod place;
 mod stream;
+mod wanted;
 pub(crate) mod wish;
 
 use std::time::Duration;

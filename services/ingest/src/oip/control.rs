@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::OipError;
 use super::path::Verb;
-use crate::access::Right;
+use crate::access::{Caller, Right};
 use crate::front::catalog::VersionStatus;
 use crate::front::clock::unix_ms;
 use crate::front::{Error, Front, Target};
@@ -66,23 +66,70 @@ fn state_of(version: &VersionStatus) -> (&'static str, &str) {
 }
 
 /// Loading is what infer does by itself; what is asked for is true already, or cannot be.
-pub(super) fn control(
+pub(super) async fn control(
     request: &HttpRequest,
-    target: &Target,
-    verb: Verb,
+    payload: Payload,
+    (target, verb): (&Target, Verb),
     front: &Front,
 ) -> Result<HttpResponse, Error> {
-    front.permit(&caller(request), Right::Control, &target.model)?;
+    let caller = caller(request);
+    front.permit(&caller, Right::Control, &target.model)?;
     if verb == Verb::Unload {
-        let what = "unloading a model";
-        let instead = "take its folder away from infer, or stop its replicas";
+        return Err(unload().into());
+    }
+    // What does not fit is a configuration, or files.
+    let body = payload.to_bytes_limited(MAX_INDEX_BYTES).await;
+    let body = body.map_or(Ok(None), |body| body.map(Some));
+    let body = body.map_err(|_| OipError::Load)?;
+    let parameters = body.map_or(Ok(true), |body| has_parameters(&body))?;
+    load(front, &caller, target, parameters)?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Reads nothing at all, or an object in which `parameters` may stand.
+fn has_parameters(body: &[u8]) -> Result<bool, OipError> {
+    if body.is_empty() {
+        return Ok(false);
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(asked)) => match asked.get("parameters") {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Object(parameters)) => Ok(!parameters.is_empty()),
+            Some(_) => Err(OipError::Load),
+        },
+        _ => Err(OipError::Load),
+    }
+}
+
+/// Whether what shall be loaded is served already, as it lies in infer's folder.
+///
+/// # Errors
+/// [`OipError::NotLoaded`], and [`OipError::NotSupported`] for `parameters`,
+/// with which it would have to be loaded otherwise.
+pub(crate) fn load(
+    front: &Front,
+    caller: &Caller,
+    target: &Target,
+    parameters: bool,
+) -> Result<(), Error> {
+    front.permit(caller, Right::Control, &target.model)?;
+    if parameters {
+        let what = "loading with parameters";
+        let instead = "put the configuration and the files into the folder of infer";
         return Err(OipError::NotSupported { what, instead }.into());
     }
     let model = target.model.clone();
     match front.catalog.find(&model, &target.wanted, unix_ms()) {
-        Ok(_) => Ok(HttpResponse::Ok().finish()),
+        Ok(_) => Ok(()),
         Err(_) => Err(OipError::NotLoaded { model }.into()),
     }
+}
+
+/// Nobody but infer can.
+pub(crate) fn unload() -> OipError {
+    let what = "unloading a model";
+    let instead = "take its folder away from infer, or stop its replicas";
+    OipError::NotSupported { what, instead }
 }
 
 /// The refusal of changes to what is only read when a process starts.

@@ -31,6 +31,8 @@ pub(crate) enum OipError {
     Response(#[from] ResponseError),
     #[error("body must be empty or an object such as {{\"ready\": true}} of at most 4096 bytes")]
     Index,
+    #[error("body must be empty or an object with an object \"parameters\"")]
+    Load,
     #[error("outputs cannot be selected: {0}")]
     Select(#[source] TensorError),
     #[error("{what} is not supported: {instead}")]
@@ -51,7 +53,7 @@ impl OipError {
             Self::UnknownModel { .. } | Self::UnknownVersion { .. } => {
                 Kind::new(Status::NotFound, "unknown_model")
             }
-            Self::HeaderLength | Self::Index => Kind::invalid("oip"),
+            Self::HeaderLength | Self::Index | Self::Load => Kind::invalid("oip"),
             Self::Body(error) => match error.kind() {
                 OipErrorKind::Invalid => Kind::invalid("oip"),
                 OipErrorKind::TooLarge => Kind::invalid("oip_too_large").over_http(413),

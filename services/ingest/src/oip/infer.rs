@@ -2,7 +2,8 @@
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use millrace_wire::oip::{self, InferBody, Outputs};
+use millrace_wire::json::JsonRules;
+use millrace_wire::oip::{self, InferBody, InferResponse, Outputs, RequestedOutput};
 
 use super::error::OipError;
 use super::select::select;
@@ -12,7 +13,7 @@ use crate::http::body::{self, MediaTypes};
 use crate::later::{self, accept};
 
 /// Bytes of JSON before the raw tensors.
-const HEADER_LENGTH: &str = "inference-header-content-length";
+pub(crate) const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// With raw tensors the body is no JSON any more.
 const BODY: MediaTypes = MediaTypes {
@@ -26,9 +27,10 @@ const BODY: MediaTypes = MediaTypes {
 };
 
 /// What an answer needs to know of its request.
-struct Asked {
-    id: Option<String>,
-    outputs: Outputs,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) id: Option<String>,
+    pub(crate) outputs: Outputs,
 }
 
 /// Answers one infer request, in any form of body.
@@ -47,8 +49,9 @@ pub(super) async fn infer(
     if arrow_body::is_sent(request) {
         let payload = arrow_body::read(request, payload, &mut exchange).await?;
         let form = Form::wanted(request, Form::Arrow);
-        let write = |answer| in_form(form, &Asked::of_arrow(), answer, front);
-        return accept::answer(&mut exchange, payload, later_form(form), write).await;
+        let write = |answer| in_form(form, &Asked::everything(), answer, front);
+        let later = later_form(form, &Asked::everything());
+        return accept::answer(&mut exchange, payload, later, write).await;
     }
     let body = body::read(request, payload, &BODY, &mut exchange).await?;
     let limits = front.limits.json.clone();
@@ -71,7 +74,8 @@ pub(super) async fn infer(
     }
     let form = Form::wanted(request, Form::Text);
     let write = |answer| in_form(form, &asked, answer, front);
-    accept::answer(&mut exchange, payload, later_form(form), write).await
+    let later = later_form(form, &asked);
+    accept::answer(&mut exchange, payload, later, write).await
 }
 
 fn in_form(
@@ -87,24 +91,57 @@ fn in_form(
 }
 
 /// How the answer is written if it is fetched later.
-fn later_form(form: Form) -> later::Form {
+fn later_form(form: Form, asked: &Asked) -> later::Form {
     match form {
-        Form::Arrow => later::Form::Arrow,
-        Form::Text => later::Form::Oip,
+        Form::Arrow => later::Form::Arrow(asked.clone()),
+        Form::Text => later::Form::Oip(asked.clone()),
     }
 }
 
 impl Asked {
     /// A body without an envelope asks for everything.
-    fn of_arrow() -> Self {
+    pub(crate) fn everything() -> Self {
         Self {
             id: None,
             outputs: Outputs::default(),
         }
     }
 
+    /// The same with all outputs as JSON.
+    pub(crate) fn into_text(self) -> Self {
+        let named = self.outputs.named().map(|named| {
+            let as_text = |output: &RequestedOutput| RequestedOutput {
+                name: output.name.clone(),
+                binary: None,
+            };
+            named.iter().map(as_text).collect()
+        });
+        Self {
+            outputs: Outputs::new(named, false),
+            ..self
+        }
+    }
+
+    /// The answer in the protocol's own form.
+    ///
+    /// # Errors
+    /// Outputs that the protocol cannot carry, or not in the form asked for.
+    pub(crate) fn write(
+        &self,
+        answer: &Answer,
+        rules: &JsonRules,
+    ) -> Result<InferResponse, OipError> {
+        let who = oip::Answer {
+            model: &answer.model,
+            version: answer.version,
+            id: self.id.as_deref(),
+        };
+        let written = oip::write_infer(&who, &answer.outputs, &self.outputs, rules);
+        Ok(written?)
+    }
+
     /// The record of the outputs that were named; infer's own if none were.
-    fn selected(&self, answer: Answer) -> Result<Vec<u8>, Error> {
+    pub(crate) fn selected(&self, answer: Answer) -> Result<Vec<u8>, Error> {
         let Some(named) = self.outputs.named() else {
             return Ok(answer.outputs.into_payload());
         };
@@ -127,26 +164,21 @@ fn header_length(request: &HttpRequest) -> Result<Option<String>, OipError> {
 }
 
 fn written(asked: &Asked, answer: &Answer, front: &Front) -> Result<HttpResponse, Error> {
-    let who = oip::Answer {
-        model: &answer.model,
-        version: answer.version,
-        id: asked.id.as_deref(),
-    };
-    let written = oip::write_infer(
-        &who,
-        &answer.outputs,
-        &asked.outputs,
-        &front.limits.json.rules,
-    )
-    .map_err(OipError::Response)?;
+    let written = asked.write(answer, &front.limits.json.rules)?;
     let size = u64::try_from(written.body.len()).unwrap_or(u64::MAX);
     front.metrics.answer_bytes.inc_by(size);
     let mut response = HttpResponse::Ok();
-    match written.header_length {
-        None => response.content_type("application/json"),
-        Some(length) => response
-            .insert_header((HEADER_LENGTH, length.to_string()))
-            .content_type("application/octet-stream"),
-    };
+    response.content_type(content_type(&written));
+    if let Some(length) = written.header_length {
+        response.insert_header((HEADER_LENGTH, length.to_string()));
+    }
     Ok(response.body(written.body))
+}
+
+/// With raw tensors behind it the body is no JSON any more.
+pub(crate) fn content_type(written: &InferResponse) -> &'static str {
+    match written.header_length {
+        None => "application/json",
+        Some(_) => "application/octet-stream",
+    }
 }

@@ -19,7 +19,9 @@ use crate::http::{no_path, not_allowed};
 
 use path::{Api, ModelApi};
 
+pub(crate) use control::{load, unload};
 pub(crate) use error::OipError;
+pub(crate) use infer::{Asked, HEADER_LENGTH, content_type};
 
 /// Adds the routes of the Open Inference Protocol.
 pub(crate) fn configure(routes: &mut ServiceConfig) {
@@ -50,7 +52,9 @@ async fn answer(
         }
         Api::Model(target, asked) => server::model(&request, &target, asked, &front),
         Api::Index => control::index(&request, payload, &front).await,
-        Api::Control(target, verb) => control::control(&request, &target, verb, &front),
+        Api::Control(target, verb) => {
+            control::control(&request, payload, (&target, verb), &front).await
+        }
         Api::Trace if posted => control::settings_are_fixed("a change of trace settings"),
         Api::Trace => Ok(server::trace()),
         Api::Logging if posted => control::settings_are_fixed("a change of log settings"),

@@ -43,7 +43,7 @@ pub(super) fn parameter(name: &str) -> Known {
         "location" => (
             path,
             "The last part of the Location that the 202 named.",
-            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9-]+$"}),
+            json!({"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z0-9-]+$"}),
             None,
         ),
         "wait" => (

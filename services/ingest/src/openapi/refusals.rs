@@ -6,14 +6,14 @@ use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 use super::schemas;
 
 /// To a question that is only looked up.
-pub(super) const READ: &[u16] = &[400, 401, 403, 404, 503];
+pub(super) const READ: &[u16] = &[400, 401, 403, 404, 431, 503];
 /// To a request for a prediction.
 pub(super) const PREDICT: &[u16] = &[
-    400, 401, 403, 404, 408, 409, 413, 415, 417, 422, 429, 499, 500, 501, 502, 503, 504,
+    400, 401, 403, 404, 408, 409, 413, 415, 417, 422, 429, 431, 499, 500, 501, 502, 503, 504,
 ];
 
 /// The name of a refusal's description, and what it means.
-const ALL: [(u16, &str, &str); 19] = [
+const ALL: [(u16, &str, &str); 20] = [
     (
         400,
         "BadRequest",
@@ -65,6 +65,11 @@ const ALL: [(u16, &str, &str); 19] = [
         429,
         "TooManyRequests",
         "This caller asks too often, or the model is too far behind.",
+    ),
+    (
+        431,
+        "RequestHeaderFieldsTooLarge",
+        "More headers than the limit, or larger ones.",
     ),
     (499, "Cancelled", "The request was cancelled."),
     (

@@ -99,10 +99,13 @@ fn examples() -> Vec<Operation> {
             example: None,
             is_required: true,
         }),
-        answers: vec![Good::ok(
-            "One result per example, in order.",
-            &[(JSON, "ResultsResponse")],
-        )],
+        answers: vec![
+            Good::ok(
+                "One result per example, in order.",
+                &[(JSON, "ResultsResponse")],
+            ),
+            super::later::accepted(),
+        ],
         ..predict(path, id, summary)
     };
     verbs.map(of).into()

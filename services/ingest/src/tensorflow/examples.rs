@@ -5,8 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use millrace_wire::json::{self, Method};
 
 use crate::front::error::BadReply;
-use crate::front::{Error, Front, Head, Target, records};
+use crate::front::{Answer, Error, Front, Head, Target, records};
 use crate::http::body;
+use crate::later::accept;
 
 use super::error::TensorflowError;
 use super::predict::{answered, check_signature_name};
@@ -41,10 +42,16 @@ pub(super) async fn ask_about_examples(
     let understand = exchange.parse(size_bytes, move |served| {
         let request = json::parse_examples(&body, &served.signature, &limits, method)?;
         check_signature_name(request.signature_name.as_deref())?;
-        records::encode(&request.tensors).map_err(Error::Encode)
+        let payload = records::encode(&request.tensors).map_err(Error::Encode)?;
+        Ok((payload, request.ignored_keys))
     });
-    let payload = understand.await?;
-    let answer = exchange.ask(payload).await?;
+    let (payload, ignored_keys) = understand.await?;
+    front.metrics.ignored_keys(ignored_keys);
+    let write = |answer| written(method, &answer, front);
+    accept::answer(&mut exchange, payload, method.into(), write).await
+}
+
+fn written(method: Method, answer: &Answer, front: &Front) -> Result<HttpResponse, Error> {
     let (outputs, rules) = (&answer.outputs, &front.limits.json.rules);
     let mut json = Vec::new();
     let written = match method {

@@ -9,6 +9,7 @@ use crate::front::error::BadReply;
 use crate::front::{Answer, Error, Front, Head, Target, records};
 use crate::http::body;
 use crate::later::{self, accept};
+use crate::oip::Asked;
 
 use super::error::TensorflowError;
 
@@ -19,6 +20,8 @@ const SIGNATURE_NAME: &str = "serving_default";
 struct Understood {
     format: Format,
     payload: Vec<u8>,
+    /// Keys that no protocol defines.
+    ignored_keys: usize,
 }
 
 /// Answers one request for a prediction. A plain string for an input of bytes
@@ -53,9 +56,15 @@ pub(crate) async fn predict(
         Ok(Understood {
             format: request.format,
             payload,
+            ignored_keys: request.ignored_keys,
         })
     });
-    let Understood { format, payload } = understand.await?;
+    let Understood {
+        format,
+        payload,
+        ignored_keys,
+    } = understand.await?;
+    front.metrics.ignored_keys(ignored_keys);
     let form = Form::wanted(request, Form::Text);
     let write = |answer| written(answer, format, form, front);
     accept::answer(&mut exchange, payload, later_form(form, format), write).await
@@ -64,7 +73,7 @@ pub(crate) async fn predict(
 /// How the answer is written if it is fetched later.
 fn later_form(form: Form, format: Format) -> later::Form {
     match form {
-        Form::Arrow => later::Form::Arrow,
+        Form::Arrow => later::Form::Arrow(Asked::everything()),
         Form::Text => format.into(),
     }
 }

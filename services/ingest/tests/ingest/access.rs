@@ -18,7 +18,7 @@ pub(crate) const KEY: &str = "mr_key-of-checkout";
 /// May only read, but every model.
 const READER: &str = "mr_key-of-reader";
 
-fn entry(name: &str, key: &str, rest: &str) -> String {
+pub(crate) fn entry(name: &str, key: &str, rest: &str) -> String {
     let digest = Sha256::digest(key.as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("[[keys]]\nname = {name:?}\nsha256 = {hex:?}\n{rest}\n")

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use millrace_ingest::Settings;
 use millrace_kafka::OutRecord;
 use millrace_wire::Status;
+use millrace_wire::avro::ModelDescriptor;
 use serde_json::json;
 
 use super::client::{Answer, Connection, get, raw, request};
@@ -22,11 +23,20 @@ pub(crate) fn recorded(
     change: impl FnOnce(&mut Settings),
     reply: impl Fn(&Asked) -> Vec<OutRecord> + Send + 'static,
 ) -> Scene {
+    recorded_as(&model_m(), change, reply)
+}
+
+/// The same with another model.
+pub(crate) fn recorded_as(
+    model: &ModelDescriptor,
+    change: impl FnOnce(&mut Settings),
+    reply: impl Fn(&Asked) -> Vec<OutRecord> + Send + 'static,
+) -> Scene {
     let prefix = format!("ingest-{:016x}", rand::random::<u64>());
     create_topics(&prefix);
-    create_result_topics(&prefix, "m");
+    create_result_topics(&prefix, &model.model);
     let scene = Scene::start_at(prefix, change);
-    scene.serve(&model_m(), reply);
+    scene.serve(model, reply);
     scene.wait_ready();
     scene
 }

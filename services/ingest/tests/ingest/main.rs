@@ -18,6 +18,8 @@ mod idempotency;
 mod json_bodies;
 mod json_values;
 mod later;
+mod later_forms;
+mod limits;
 mod oip;
 mod openapi;
 mod played;

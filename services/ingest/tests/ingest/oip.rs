@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::client::{Answer, get, post, raw, request};
-use super::scene::shared;
+use super::played::{echo, model_m};
+use super::scene::{Scene, shared};
 
 const INFER: &str = "/v2/models/m/infer";
 const LENGTH: &str = "inference-header-content-length";
@@ -229,6 +230,35 @@ fn the_repository_is_listed_and_not_controlled() {
         let answer = post(address, &format!("/v2/repository/models/m/{verb}"), "{}");
         answer.check_refusal(403, "control.enabled");
     }
+}
+
+#[test]
+fn loading_tells_what_is_and_unloading_that_it_cannot_be() {
+    let scene = Scene::start(|settings| settings.control.enabled = true);
+    scene.serve(&model_m(), echo);
+    scene.wait_ready();
+    let ask = |model: &str, verb: &str, body: &str| {
+        let path = format!("/v2/repository/models/{model}/{verb}");
+        post(scene.address, &path, body)
+    };
+    for body in ["", "{}", r#"{"parameters": {}}"#] {
+        let answer = ask("m", "load", body);
+        assert_eq!((answer.status, answer.text().as_str()), (200, ""));
+    }
+    ask("other", "load", "").check_refusal(400, "failed to load 'other'");
+    let configured = r#"{"parameters": {"config": "{}"}}"#;
+    let files = format!(
+        r#"{{"parameters": {{"file:1/model.onnx": "{}"}}}}"#,
+        "A".repeat(9_000)
+    );
+    for body in [configured, &files] {
+        ask("m", "load", body).check_refusal(501, "loading with parameters is not supported");
+    }
+    for body in ["[]", "{", r#"{"parameters": 1}"#] {
+        ask("m", "load", body).check_refusal(400, "an object \"parameters\"");
+    }
+    ask("m", "unload", "").check_refusal(501, "unloading a model is not supported");
+    scene.check_alive();
 }
 
 #[test]

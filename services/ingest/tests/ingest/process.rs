@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
+    pub(crate) grpc: SocketAddr,
     _folder: TempDir,
 }
 
@@ -24,6 +26,8 @@ impl Process {
         let folder = TempDir::new().unwrap();
         let port_file = folder.path().join("port");
         settings.http.port_file = Some(port_file.clone());
+        let grpc_port_file = folder.path().join("grpc-port");
+        settings.grpc.port_file = Some(grpc_port_file.clone());
         let config = folder.path().join("ingest.toml");
         fs::write(&config, toml::to_string(&settings).unwrap()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_millrace-ingest"))
@@ -36,20 +40,12 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let until = Instant::now() + PATIENCE;
-        let address = loop {
-            if let Some(address) = fs::read_to_string(&port_file)
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-            {
-                break address;
-            }
-            assert!(Instant::now() < until, "ingest does not listen");
-            std::thread::sleep(Duration::from_millis(10));
-        };
+        let address = address_in(&port_file);
+        let grpc = address_in(&grpc_port_file);
         Self {
             child,
             address,
+            grpc,
             _folder: folder,
         }
     }
@@ -72,6 +68,19 @@ impl Process {
     pub(crate) fn descriptors(&self) -> usize {
         let path = format!("/proc/{}/fd", self.child.id());
         fs::read_dir(path).unwrap().count()
+    }
+}
+
+/// The address that a process writes when it listens.
+fn address_in(file: &Path) -> SocketAddr {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let text = fs::read_to_string(file).ok();
+        if let Some(address) = text.and_then(|text| text.trim().parse().ok()) {
+            return address;
+        }
+        assert!(Instant::now() < until, "ingest does not listen");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn one(
     release();
     let size_bytes = message.len();
     exchange.received(size_bytes)?;
-    let limits = seen.front.limits.reply.clone();
+    let limits = seen.front.limits.request.clone();
     let parsed = exchange.parse(size_bytes, move |served| {
         let parsed = protobuf::parse_infer(message, &served.signature, &limits);
         Ok(parsed.map_err(GrpcError::from)?)

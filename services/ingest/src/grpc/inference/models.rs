@@ -7,7 +7,6 @@ use crate::access::Right;
 use crate::front::Error;
 use crate::front::catalog::{NotServed, Served};
 use crate::front::statistics::Measured;
-use crate::grpc::error::GrpcError;
 use crate::grpc::proto::inference::model_metadata_response::TensorMetadata;
 use crate::grpc::proto::inference::repository_index_response::ModelIndex;
 use crate::grpc::proto::inference::*;
@@ -171,15 +170,9 @@ pub(super) fn load(
     request: RepositoryModelLoadRequest,
 ) -> Result<RepositoryModelLoadResponse, Error> {
     let target = target::by_text(seen, &request.model_name, "")?;
-    seen.front
-        .permit(seen.caller(), Right::Control, &target.model)?;
-    match seen.front.find(seen.caller(), Right::Control, &target) {
-        Ok(_) => Ok(RepositoryModelLoadResponse {}),
-        Err(_) => Err(GrpcError::Forbidden {
-            what: "the model is not loaded: infer loads what lies in its folder; start it with this model",
-        }
-        .into()),
-    }
+    let parameters = !request.parameters.is_empty();
+    crate::oip::load(&seen.front, seen.caller(), &target, parameters)?;
+    Ok(RepositoryModelLoadResponse {})
 }
 
 /// Nobody but infer can.
@@ -190,9 +183,7 @@ pub(super) fn unload(
     let target = target::by_text(seen, &request.model_name, "")?;
     seen.front
         .permit(seen.caller(), Right::Control, &target.model)?;
-    let what =
-        "unloading is not supported: take the model's folder away from infer, or stop its replicas";
-    Err(GrpcError::Unimplemented { what }.into())
+    Err(crate::oip::unload().into())
 }
 
 /// What the versions that are served have done for the callers of this process. Batches are made by

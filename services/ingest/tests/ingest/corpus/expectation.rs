@@ -24,6 +24,12 @@ pub(super) struct Expectation {
     /// The HTTP library refuses: a status without a body.
     #[serde(default)]
     bare: bool,
+    /// Sent to the process that wants credentials.
+    #[serde(default)]
+    pub(super) guarded: bool,
+    /// Keys that are counted as ignored.
+    #[serde(default)]
+    pub(super) ignored_keys: u64,
 }
 
 impl Expectation {

@@ -1,12 +1,16 @@
 //! Runs the requests of one row against a real process and looks at everything that must not change.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Row;
-use crate::client::{Answer, Connection, get, post, request};
+use millrace_ingest::Settings;
+
+use crate::client::{Answer, Connection, get, request};
+use crate::played::{descriptor, echo};
 use crate::process::Process;
-use crate::scene::{Scene, create_topics, settings};
+use crate::scene::{MODELS, Scene, create_topics, settings};
 
 /// How often a row is repeated to see what it leaves behind.
 const REPEATS: usize = 100;
@@ -27,27 +31,63 @@ const M: &str = "/v1/models/m:predict";
 pub(super) struct Stage {
     scene: Scene,
     process: Process,
+    /// What a good request says in its head.
+    headers: &'static [&'static str],
     /// The least time of a good request, by size.
     good: BTreeMap<usize, Duration>,
 }
 
+const JSON: &str = "Content-Type: application/json";
+/// The key of `tests/corpus/keys.toml`.
+const KEY: &str = "X-API-Key: mr_corpus-key";
+
 impl Stage {
-    pub(super) fn set() -> Self {
+    /// Everybody may ask.
+    pub(super) fn open() -> Self {
+        Self::set(&[JSON], |_| {})
+    }
+
+    /// Credentials are wanted: those of the corpus.
+    pub(super) fn guarded(corpus: &Path) -> Self {
+        Self::set(&[JSON, KEY], |settings| {
+            let access = &mut settings.access;
+            access.api_keys = Some(corpus.join("keys.toml"));
+            access.jwks = Some(corpus.join("jwks.json"));
+            access.jwt.issuer = Some("https://corpus.example".to_owned());
+            access.jwt.audience = Some("millrace".to_owned());
+        })
+    }
+
+    fn set(headers: &'static [&'static str], change: impl FnOnce(&mut Settings)) -> Self {
         let prefix = format!("ingest-{:016x}", rand::random::<u64>());
         create_topics(&prefix);
-        let process = Process::start(settings(&prefix));
+        let mut settings = settings(&prefix);
+        change(&mut settings);
+        let process = Process::start(settings);
         let scene = Scene::around(process.address, prefix);
-        scene.serve_all();
-        Self {
+        let stage = Self {
             scene,
             process,
+            headers,
             good: BTreeMap::new(),
+        };
+        match headers.contains(&KEY) {
+            false => stage.scene.serve_all(),
+            // Whoever may not see a model is not told of it: only the one of the key can be waited for.
+            true => {
+                for (model, inputs) in MODELS {
+                    stage.scene.serve(&descriptor(model, inputs), echo);
+                }
+                stage.wait_alive();
+            }
         }
+        stage
     }
 
     /// Holds one row against its expectation and everybody else's.
     pub(super) fn check(&mut self, row: &Row) -> Result<(), String> {
         let before = self.rejected();
+        let ignored_before = self.ignored_keys();
         for request in &row.requests {
             let answer = self.send(request)?;
             row.expectation.check(&answer, request)?;
@@ -59,6 +99,10 @@ impl Stage {
             }
         }
         check_counted(row, &before, &self.rejected())?;
+        let ignored = self.ignored_keys() - ignored_before;
+        if ignored != row.expectation.ignored_keys {
+            return Err(format!("{ignored} keys counted as ignored"));
+        }
         self.check_alive()?;
         self.check_repeats(row)
     }
@@ -82,11 +126,32 @@ impl Stage {
         counts.collect()
     }
 
+    fn ignored_keys(&self) -> u64 {
+        const NAME: &str = "millrace_ingest_json_keys_ignored_total ";
+        let text = get(self.process.address, "/metrics").text();
+        let count = text.lines().find_map(|line| line.strip_prefix(NAME));
+        count.map_or(0, |count| count.parse().unwrap())
+    }
+
+    fn wait_alive(&self) {
+        let until = Instant::now() + 6 * PATIENCE;
+        while self.ask_well(br#"{"instances": [[1,2,3,4]]}"#).status != 200 {
+            assert!(Instant::now() < until, "m is never served");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// A request that is right.
+    fn ask_well(&self, body: &[u8]) -> Answer {
+        let bytes = request("POST", M, self.headers, body);
+        self.send(&bytes).unwrap()
+    }
+
     fn check_alive(&mut self) -> Result<(), String> {
         if !self.process.is_running() {
             return Err("the process has ended".to_owned());
         }
-        let answer = post(self.process.address, M, r#"{"instances": [[1,2,3,4]]}"#);
+        let answer = self.ask_well(br#"{"instances": [[1,2,3,4]]}"#);
         let expected = serde_json::json!({"predictions": [[1.0, 2.0, 3.0, 4.0]]});
         match answer.status == 200 && answer.json() == expected {
             true => Ok(()),
@@ -171,7 +236,7 @@ impl Stage {
         let mut body = br#"{"instances": [[1,2,3,4]]"#.to_vec();
         body.resize(size_bytes.max(body.len() + 1), b' ');
         body.push(b'}');
-        let bytes = request("POST", M, &["Content-Type: application/json"], &body);
+        let bytes = request("POST", M, self.headers, &body);
         let began = Instant::now();
         let status = self.send(&bytes).map(|answer| answer.status);
         assert_eq!(status, Ok(200), "a good request of {size_bytes} bytes");

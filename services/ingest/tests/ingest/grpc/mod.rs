@@ -1,11 +1,12 @@
 //! Ingest over gRPC: the same scene, asked by clients that tonic and prost made of the protocols.
 
 mod bad_inputs;
+pub(crate) mod examples;
 mod infer;
 mod limits;
 mod service;
 mod stream;
-mod tensorflow;
+pub(crate) mod tensorflow;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -222,3 +222,50 @@ fn what_changes_the_server_is_refused_with_a_sentence() {
         check_refusal(trace, Code::Unimplemented, "traceparent");
     });
 }
+
+#[test]
+fn loading_tells_what_is_and_unloading_that_it_cannot_be() {
+    let scene = Scene::start(|settings| settings.control.enabled = true);
+    scene.serve(&model_m(), echo);
+    scene.wait_ready();
+    let load = |model: &str, parameters: &[&str]| {
+        let of = |name: &&str| ((*name).to_owned(), ModelRepositoryParameter::default());
+        let request = RepositoryModelLoadRequest {
+            model_name: model.to_owned(),
+            parameters: parameters.iter().map(of).collect(),
+            ..RepositoryModelLoadRequest::default()
+        };
+        run(async {
+            client(scene.grpc)
+                .await
+                .repository_model_load(request)
+                .await
+        })
+    };
+    load("m", &[]).unwrap();
+    check_refusal(
+        load("other", &[]),
+        Code::InvalidArgument,
+        "failed to load 'other'",
+    );
+    check_refusal(
+        load("m", &["config"]),
+        Code::Unimplemented,
+        "loading with parameters",
+    );
+    let request = RepositoryModelUnloadRequest {
+        model_name: "m".to_owned(),
+        ..RepositoryModelUnloadRequest::default()
+    };
+    let unload = run(async {
+        client(scene.grpc)
+            .await
+            .repository_model_unload(request)
+            .await
+    });
+    check_refusal(
+        unload,
+        Code::Unimplemented,
+        "unloading a model is not supported",
+    );
+}

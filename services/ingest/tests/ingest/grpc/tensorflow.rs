@@ -30,7 +30,7 @@ pub(super) fn tensor(dtype: DataType, shape: &[i64]) -> TensorProto {
     }
 }
 
-pub(super) fn spec(model: &str) -> Option<ModelSpec> {
+pub(crate) fn spec(model: &str) -> Option<ModelSpec> {
     Some(ModelSpec {
         name: model.to_owned(),
         ..ModelSpec::default()
@@ -351,24 +351,6 @@ fn the_state_of_a_model_is_told_and_its_configuration_not_taken() {
     assert_eq!(version.state(), model_version_status::State::Available);
     assert_eq!(version.status.as_ref().unwrap().error_code, 0);
     check_refusal(reload, Code::FailedPrecondition, "where infer runs");
-}
-
-#[test]
-fn what_is_not_implemented_says_what_to_use() {
-    let scene = shared();
-    let (classify, regress, multi) = run(async {
-        let mut client = PredictionServiceClient::new(channel(scene.grpc).await);
-        (
-            client.classify(ClassificationRequest::default()).await,
-            client.regress(RegressionRequest::default()).await,
-            client
-                .multi_inference(MultiInferenceRequest::default())
-                .await,
-        )
-    });
-    check_refusal(classify, Code::Unimplemented, "use Predict");
-    check_refusal(regress, Code::Unimplemented, "use Predict");
-    check_refusal(multi, Code::Unimplemented, "use Predict");
 }
 
 #[test]
