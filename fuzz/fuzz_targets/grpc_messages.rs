@@ -4,8 +4,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use millrace_wire::protobuf::{
-    InferAnswer, PredictAnswer, infer_head, parse_infer, parse_predict, predict_head,
-    write_infer_response, write_predict_response,
+    InferAnswer, PredictAnswer, infer_head, multi_inference_head, parse_examples, parse_infer,
+    parse_predict, predict_head, write_classification_response, write_infer_response,
+    write_multi_inference_response, write_predict_response, write_regression_response,
 };
 use millrace_wire::{DType, Limits, Record, Signature, TensorSpec};
 
@@ -37,6 +38,20 @@ fuzz_target!(|message: &[u8]| {
                 outputs: &request.outputs,
             };
             write_predict_response(answer, &record).expect("the outputs are the inputs");
+        }
+        if let Ok(record) = parse_examples(message, &signature, &limits) {
+            let methods = multi_inference_head(message).map_or(Vec::new(), |it| it.methods);
+            let record = checked(record, &signature);
+            let answer = PredictAnswer {
+                model: "m",
+                version: 1,
+                signature_name: "",
+                outputs: &[],
+            };
+            // The outputs are no such answers, or they are: both are said.
+            let _ = write_classification_response(answer, &record);
+            let _ = write_regression_response(answer, &record);
+            let _ = write_multi_inference_response(answer, &methods, &record);
         }
     }
 });

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The probes that can be loaded; each folder is served by an infer process of its own.
 MODELS = {
     "models": ["digits", "everything"],
-    "tests/models": ["affine", "echo", "fails_if", "fixed_batch", "slides", "slow", "types"],
+    "tests/models": ["affine", "echo", "fails_if", "fixed_batch", "mean", "slides", "slow", "types"],
 }
 # How long anything may take that should be quick.
 PATIENCE_S = 60

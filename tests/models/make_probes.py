@@ -42,6 +42,14 @@ GRAPHS = {
             y = Mul (x, ones)
         }
     """,
+    # One number per row: the mean of x.
+    "mean": """
+        mean (float[batch, 4] x) => (float[batch, 1] y)
+        {
+            axis = Constant <value_ints: ints = [1]> ()
+            y = ReduceMean (x, axis)
+        }
+    """,
     # y = x, after a loop of SLOW_STEPS steps that cannot be folded, split between threads, or made longer by more rows.
     "slow": f"""
         slow (float[batch, 4] x) => (float[batch, 4] y)

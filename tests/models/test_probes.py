@@ -53,6 +53,13 @@ def test_probe_answers_each_row(name, factor, plus, rows):
 
 
 @pytest.mark.parametrize("rows", BATCHES)
+def test_mean_gives_one_number_for_each_row(rows):
+    x = rows_of_four(rows)
+    answer = load("mean").run(["y"], {"x": x})[0]
+    np.testing.assert_allclose(answer, x.mean(axis=1, keepdims=True), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", BATCHES)
 def test_fails_if_fails_for_a_batch_with_a_thirteen_in_any_row(rows):
     session = load("fails_if")
     for unlucky in range(rows):
