@@ -68,7 +68,7 @@ impl Watch {
     /// Waits until each living replica has renewed its lease, or should have, and says whose clock
     /// is wrong.
     pub(super) fn finish(self, findings: &mut Findings) -> anyhow::Result<Board> {
-        while self.live_from.elapsed() < PATIENCE && !self.seen().is_complete() {
+        while self.live_from.elapsed() < PATIENCE && self.seen().silent() > 0 {
             thread::sleep(GLANCE);
         }
         self.follower.stop(STOP)?;
@@ -94,15 +94,29 @@ impl Seen {
         self.board.take(record);
     }
 
-    /// Whether every replica that should renew has done so.
-    fn is_complete(&self) -> bool {
+    /// Living replicas that have not renewed a lease while we watched.
+    fn silent(&self) -> usize {
         let now = when::now_unix_ms();
-        let entries = self.board.entries();
-        let mut alive = entries.iter().filter(|entry| board::is_alive(entry, now));
-        alive.all(|entry| self.ahead_ms.contains_key(&entry.replica))
+        let mut silent: Vec<&str> = Vec::new();
+        for it in self.board.entries() {
+            let is_known = self.ahead_ms.contains_key(&it.replica);
+            if !is_known && board::is_alive(it, now) && !silent.contains(&it.replica.as_str()) {
+                silent.push(&it.replica);
+            }
+        }
+        silent.len()
     }
 
     fn tell(&self, findings: &mut Findings) {
+        let silent = self.silent();
+        if silent > 0 {
+            let seconds = PATIENCE.as_secs();
+            let text = format!(
+                "{silent} replicas did not renew a lease within {seconds} s, so how right their \
+                 clocks are is not known; look again"
+            );
+            findings.ok("clocks", text);
+        }
         for (replica, &ahead_ms) in &self.ahead_ms {
             if ahead_ms.abs() > TOLERATED_MS {
                 let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };
@@ -152,7 +166,7 @@ mod tests {
                 headers: millrace_kafka::Headers::new(),
             });
         }
-        assert!(seen.is_complete());
+        assert_eq!(seen.silent(), 0);
         let mut findings = Findings::default();
         seen.tell(&mut findings);
         let text = format!("{findings:?}");

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 /// A consumer group and one topic that it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reader {
-    /// `infer`, or the name of a pipeline of sink.
+    /// `infer`, or `sink` and the name of a pipeline.
     pub(crate) name: String,
     pub(crate) model: String,
     pub(crate) group: String,
@@ -72,7 +72,7 @@ pub(crate) fn find(connection: &Connection, models: &[String]) -> anyhow::Result
         let name = group.name.strip_prefix(&start).unwrap_or(&group.name);
         for model in &known {
             let reader = Reader {
-                name: name.to_owned(),
+                name: format!("sink {name}"),
                 model: model.clone(),
                 topic: connection.topic(&format!("results.{model}")),
                 group: group.name.clone(),

@@ -169,7 +169,8 @@ impl Watch {
             let reader = &run[0].reader;
             if reader.name != "infer" {
                 let places: Vec<&Place> = run.iter().collect();
-                let name = format!("{}: {}", reader.name, reader.model);
+                let name = reader.name.trim_start_matches("sink ");
+                let name = format!("{name}: {}", reader.model);
                 lines.push(self.waiting(name, &places, looked)?);
             }
         }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use millrace_kafka::{Admin, Cluster, Error, TopicOutcome, TopicSpec};
 
-use crate::support::{PATIENCE, admin, fill, new_topic, random_name};
+use crate::support::{
+    Collector, PATIENCE, Tickets, admin, eventually, fill, group_settings, new_topic,
+    new_topic_with, random_name,
+};
 
 #[test]
 fn creating_a_topic_twice_finds_it_the_second_time() {
@@ -79,4 +82,53 @@ fn a_broker_that_is_not_there_is_waited_for_no_longer_than_asked() {
         .wait_for_broker(Duration::from_millis(300))
         .unwrap_err();
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+}
+
+#[test]
+fn a_topic_is_described_with_its_copies_and_its_configuration() {
+    let name = new_topic_with(3, &[("retention.ms", "12345")]);
+    let layouts = admin().layouts().unwrap();
+    let layout = layouts.iter().find(|layout| layout.name == name).unwrap();
+    let numbers: Vec<i32> = layout.partitions.iter().map(|it| it.partition).collect();
+    assert_eq!(numbers, [0, 1, 2]);
+    for partition in &layout.partitions {
+        assert!(partition.leader.is_some());
+        assert_eq!((partition.replicas, partition.in_sync), (1, 1));
+    }
+    let config = admin().topic_config(&name).unwrap();
+    assert_eq!(config["retention.ms"], "12345");
+    // Defaults are there as well.
+    assert_eq!(config["cleanup.policy"], "delete");
+    let error = admin().topic_config(&random_name("missing")).unwrap_err();
+    assert!(matches!(error, Error::NoTopic { .. }), "{error}");
+}
+
+#[test]
+fn groups_are_found_with_their_members_and_without() {
+    let (group, topic) = (random_name("group"), new_topic(1));
+    fill(&topic, 1, 1);
+    let members = |count: usize| {
+        let groups = admin().groups(&group).unwrap();
+        groups.len() == 1 && groups[0].name == group && groups[0].members == count
+    };
+    let (consumer, seen) = Collector::start(group_settings(&group, &topic), Tickets::Finish);
+    eventually("a record is read", || seen.count() == 1);
+    eventually("the group has a member", || members(1));
+    consumer.stop(PATIENCE).unwrap();
+    eventually("the group has offsets and no member", || members(0));
+    assert!(admin().groups(&random_name("group")).unwrap().is_empty());
+}
+
+#[test]
+fn records_are_deleted_before_an_offset_only() {
+    let topic = new_topic(2);
+    fill(&topic, 2, 7);
+    let before = BTreeMap::from([(1, 5)]);
+    let first = admin().delete_records_before(&topic, &before).unwrap();
+    assert_eq!(first, before);
+    let spans = admin().spans(&topic).unwrap();
+    assert_eq!(spans, BTreeMap::from([(0, 0..7), (1, 5..7)]));
+    let beyond = BTreeMap::from([(0, 8)]);
+    let error = admin().delete_records_before(&topic, &beyond).unwrap_err();
+    assert!(error.to_string().contains(&topic), "{error}");
 }

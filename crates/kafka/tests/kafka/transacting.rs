@@ -265,3 +265,30 @@ fn empty_transaction_takes_less_than_20_ms() {
     ticket.done();
     member.stop(PATIENCE).unwrap();
 }
+
+#[test]
+fn of_two_writers_with_one_name_the_later_one_writes() {
+    let topic = new_topic(1);
+    let mut settings = TransactionSettings {
+        transactional_id: random_name("transactions"),
+        ..TransactionSettings::default()
+    };
+    settings.producer.cluster = cluster();
+    let open = || Transactions::open(&settings, &Metrics::default()).unwrap();
+    let (mut early, mut late) = (open(), open());
+    early.prepare().unwrap();
+    early.write(&[record(&topic, 0, "first")]).unwrap();
+    late.prepare().unwrap();
+    let refused = early.write(&[record(&topic, 0, "fenced")]).unwrap_err();
+    assert!(matches!(refused, TransactionError::Aborted(_)), "{refused}");
+    late.write(&[record(&topic, 0, "a"), record(&topic, 0, "b")])
+        .unwrap();
+    // A record that can never be written takes the others with it.
+    let impossible = [record(&topic, 0, "c"), record(&topic, 9, "d")];
+    let refused = late.write(&impossible).unwrap_err();
+    assert!(
+        matches!(refused, TransactionError::Refused { index: 1, .. }),
+        "{refused}"
+    );
+    assert_eq!(committed_values(&topic), ["first", "a", "b"]);
+}
