@@ -1,7 +1,6 @@
 //! Records of one partition that were read one after the other, in one piece of memory: reading
 //! them allocates next to nothing, and freeing them is one call.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -63,6 +62,18 @@ impl RecordBlock {
         }
     }
 
+    /// An empty block with room for as much as this one holds: blocks are alike, and growing one
+    /// copies it several times.
+    pub(crate) fn as_large(&self, partition: TopicPartition) -> Self {
+        Self {
+            partition,
+            bytes: Vec::with_capacity(self.bytes.len()),
+            entries: Vec::with_capacity(self.entries.len()),
+            headers: Vec::with_capacity(self.headers.len()),
+            names: Vec::with_capacity(self.names.len()),
+        }
+    }
+
     /// The partition of all records.
     #[must_use]
     pub fn partition(&self) -> &TopicPartition {
@@ -108,7 +119,7 @@ impl RecordBlock {
     /// Copies a record to the end.
     pub fn push(&mut self, record: &Record) {
         let headers = record.headers.iter();
-        let headers = headers.map(|(name, value)| (Cow::Borrowed(name), value));
+        let headers = headers.map(|(name, value)| (name.as_bytes(), value));
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
         let place = (record.offset, record.timestamp_unix_ms);
         self.append(place, (key, value), headers);
@@ -118,7 +129,9 @@ impl RecordBlock {
     pub(crate) fn take(&mut self, message: &BorrowedMessage<'_>) {
         let place = (message.offset(), message.timestamp().to_millis());
         let content = (message.key(), message.payload());
-        self.append(place, content, headers::of(message));
+        let headers = headers::of(message);
+        let headers = headers.map(|(name, value)| (name.to_bytes(), value));
+        self.append(place, content, headers);
     }
 
     pub(crate) fn offsets(&self) -> impl Iterator<Item = i64> {
@@ -129,7 +142,7 @@ impl RecordBlock {
         &mut self,
         (offset, timestamp_unix_ms): (i64, Option<i64>),
         (key, value): (Option<&[u8]>, Option<&[u8]>),
-        headers: impl Iterator<Item = (Cow<'a, str>, Option<&'a [u8]>)>,
+        headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     ) {
         let end_bytes = self.entries.last().map_or(0, |last| last.end_bytes);
         let start = self.bytes.len();
@@ -138,9 +151,9 @@ impl RecordBlock {
         let first_header = self.headers.len();
         let mut name_bytes = 0;
         for (place, (name, value)) in headers.enumerate() {
-            name_bytes += name.len();
             let value = value.map(|value| self.copy(value));
-            let name = self.name(place, &name);
+            let name = self.name(place, name);
+            name_bytes += self.names[name].len();
             self.headers.push(HeaderEntry { name, value });
         }
         self.entries.push(Entry {
@@ -160,13 +173,14 @@ impl RecordBlock {
     }
 
     /// The index of a header's name, which mostly stands at the same place in every record.
-    fn name(&mut self, place: usize, name: &str) -> usize {
-        if self.names.get(place).is_some_and(|known| &**known == name) {
+    fn name(&mut self, place: usize, name: &[u8]) -> usize {
+        let is_it = |known: &str| known.as_bytes() == name;
+        if self.names.get(place).is_some_and(|known| is_it(known)) {
             return place;
         }
         let mut known = self.names.iter().take(MOST_KNOWN_NAMES);
-        known.position(|known| &**known == name).unwrap_or_else(|| {
-            self.names.push(name.into());
+        known.position(|known| is_it(known)).unwrap_or_else(|| {
+            self.names.push(String::from_utf8_lossy(name).into());
             self.names.len() - 1
         })
     }

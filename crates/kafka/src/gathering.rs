@@ -28,6 +28,14 @@ impl Gathered {
         }
     }
 
+    /// The next block of the same partition.
+    fn next(&self) -> Self {
+        Self {
+            block: self.block.as_large(self.assignment.partition.clone()),
+            assignment: Arc::clone(&self.assignment),
+        }
+    }
+
     pub(crate) fn is_of(&self, assignment: &Arc<Assignment>) -> bool {
         Arc::ptr_eq(&self.assignment, assignment)
     }
@@ -43,7 +51,9 @@ impl<I: Intake> Member<I> {
         let records = open.block.len();
         let bytes = open.block.size_bytes(0..records);
         if bytes >= BLOCK_BYTES || self.budget.is_spent_with(bytes, records) {
+            let next = open.next();
             self.hand_over_block();
+            self.gathered = Some(next);
             return self.turn_valve();
         }
         Ok(())
@@ -56,6 +66,7 @@ impl<I: Intake> Member<I> {
         };
         let partition = &assignment.partition;
         let held = self.partitions.find(&partition.topic, partition.partition);
+        // A block that was begun and got nothing is none.
         let Some(held) = held.filter(|_| !block.is_empty()) else {
             return;
         };

@@ -1,6 +1,5 @@
 //! Record headers: an ordered multimap, kept exactly as the producer wrote it.
 
-use std::borrow::Cow;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr;
@@ -98,7 +97,7 @@ pub(crate) fn copy_from(message: &BorrowedMessage<'_>) -> Headers {
     let given = of(message);
     let mut headers = Headers::with_capacity(given.count);
     for (name, value) in given {
-        headers.push(name, value.map(<[u8]>::to_vec));
+        headers.push(name.to_string_lossy(), value.map(<[u8]>::to_vec));
     }
     headers
 }
@@ -108,7 +107,7 @@ pub(crate) fn copy_from(message: &BorrowedMessage<'_>) -> Headers {
 /// rdkafka 0.39's own accessor unwraps the conversion of names to UTF-8, so one
 /// record with a Latin-1 header name would take the polling thread down
 /// (`BorrowedHeaders::try_get` in rdkafka `src/message.rs`). Names that are not
-/// UTF-8 are carried with replacement characters instead.
+/// UTF-8 are to be carried with replacement characters instead.
 #[expect(
     unsafe_code,
     reason = "rdkafka's safe accessor panics on foreign input"
@@ -141,7 +140,7 @@ pub(crate) struct HeadersOf<'a> {
 }
 
 impl<'a> Iterator for HeadersOf<'a> {
-    type Item = (Cow<'a, str>, Option<&'a [u8]>);
+    type Item = (&'a CStr, Option<&'a [u8]>);
 
     #[expect(unsafe_code, reason = "as `of`, which makes this")]
     fn next(&mut self) -> Option<Self::Item> {
@@ -167,7 +166,7 @@ impl<'a> Iterator for HeadersOf<'a> {
             // SAFETY: librdkafka terminates names with NUL and keeps name and
             // value alive as long as the message, which is borrowed.
             return Some(unsafe {
-                let name = CStr::from_ptr(name).to_string_lossy();
+                let name = CStr::from_ptr(name);
                 let value = (!value.is_null())
                     .then(|| std::slice::from_raw_parts(value.cast::<u8>(), size));
                 (name, value)

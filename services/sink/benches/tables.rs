@@ -94,7 +94,7 @@ impl Scene {
         let table = format!("bench_{}_{round}", uuid::Uuid::new_v4().simple());
         let name = format!("postgres{round}");
         let rest = format!(
-            "destination = {{ type = \"postgres\", url = {:?}, table = {table:?} }}",
+            "destination = {{ type = \"postgres\", url = \"{}?sslmode=disable\", table = {table:?} }}",
             self.url
         );
         let sink = self.backlog.start(&name, &rest);

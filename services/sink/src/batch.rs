@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::error::ArrowError;
 use millrace_kafka::{RecordBlock, RecordRef, Tenure, TopicPartition};
 
-use crate::projection::{Columns, fixed};
+use crate::projection::{Columns, fixed, json};
 use crate::row::{Rejected, Rejection, ResultRecord};
 
 /// When a batch is full or old enough to be written.
@@ -36,6 +36,8 @@ pub(crate) struct Batch {
     offsets: Range<i64>,
     sources: Sources,
     rows: RecordBatch,
+    /// The columns with JSON in place of lists, where that was made in advance.
+    texts: Option<Vec<ArrayRef>>,
     tenure: Option<Tenure>,
 }
 
@@ -121,6 +123,7 @@ impl OpenBatch {
             offsets: self.offsets,
             sources: self.sources,
             rows: self.columns.finish()?,
+            texts: None,
             tenure: None,
         })
     }
@@ -164,6 +167,21 @@ impl Batch {
         Self { tenure, ..self }
     }
 
+    /// Makes in advance what [`Batch::lists_as_texts`] answers.
+    pub(crate) fn with_texts(self) -> Self {
+        // What fails here fails again where the answer is wanted, and is dealt with there.
+        let texts = json::lists_as_texts(&self.rows).ok();
+        Self { texts, ..self }
+    }
+
+    /// The columns of the rows, with JSON texts in place of lists.
+    pub(crate) fn lists_as_texts(&self) -> Result<Vec<ArrayRef>, ArrowError> {
+        match &self.texts {
+            Some(texts) => Ok(texts.clone()),
+            None => json::lists_as_texts(&self.rows),
+        }
+    }
+
     /// The hold of the partition under which the records were read.
     pub(crate) fn tenure(&self) -> Option<&Tenure> {
         self.tenure.as_ref()
@@ -189,15 +207,23 @@ impl Batch {
         let middle = later.get(later.places[0]).offset();
         let rows = fixed::offsets(&self.rows).partition_point(|&offset| offset < middle);
         let rest = self.rows.slice(rows, self.rows.num_rows() - rows);
+        let part = |texts: &Vec<ArrayRef>, start: usize, length: usize| -> Vec<ArrayRef> {
+            texts.iter().map(|it| it.slice(start, length)).collect()
+        };
         let second = Self {
             partition: self.partition.clone(),
             offsets: middle..self.offsets.end,
             sources: later,
+            texts: self
+                .texts
+                .as_ref()
+                .map(|it| part(it, rows, rest.num_rows())),
             rows: rest,
             tenure: self.tenure.clone(),
         };
         let first = Self {
             offsets: self.offsets.start..middle,
+            texts: self.texts.as_ref().map(|it| part(it, 0, rows)),
             rows: self.rows.slice(0, rows),
             ..self
         };
@@ -215,6 +241,7 @@ impl Batch {
         let rejected = self.sources.places.iter().map(refused).collect();
         let empty = Self {
             rows: self.rows.slice(0, 0),
+            texts: None,
             sources: Sources::default(),
             ..self
         };
@@ -284,12 +311,14 @@ mod tests {
             batch.push(&record_with(offset, values));
         }
         batch.cover(12, 1);
-        let batch = batch.close().unwrap();
+        let batch = batch.close().unwrap().with_texts();
         let Ok((first, second)) = batch.halves() else {
             panic!("three records can be halved");
         };
         assert_eq!((first.offsets(), second.offsets()), (3..7, 7..13));
         assert_eq!((first.rows().num_rows(), second.rows().num_rows()), (2, 3));
+        let texts = |batch: &Batch| batch.lists_as_texts().unwrap()[0].len();
+        assert_eq!((texts(&first), texts(&second)), (2, 3));
         let (empty, rejected) = first.refuse("no room");
         assert_eq!((empty.offsets(), empty.rows().num_rows()), (3..7, 0));
         assert_eq!(rejected[0].record.offset, 5);

@@ -11,6 +11,7 @@ use millrace_kafka::{Ticket, TopicPartition};
 
 use crate::batch::Batch;
 use crate::claimed::Taken;
+use crate::equipment::Equipment;
 use crate::letters::Letter;
 use crate::metrics::PipelineMetrics;
 
@@ -47,6 +48,8 @@ pub(crate) struct Handover {
     jobs: Sender<Job>,
     between: Arc<Between>,
     metrics: PipelineMetrics,
+    /// Whether the destination takes lists as JSON, which is then made in advance.
+    takes_texts: bool,
 }
 
 /// The writing thread's end. When it goes, the building thread ends, too.
@@ -64,8 +67,9 @@ struct Between {
     hurry: Arc<AtomicBool>,
 }
 
-/// The two ends; `hurry` is set when nobody waits for what is still open.
-pub(crate) fn handover(metrics: PipelineMetrics, hurry: Arc<AtomicBool>) -> (Handover, Takeover) {
+/// The two ends of the way to this destination.
+pub(crate) fn handover(with: &Equipment) -> (Handover, Takeover) {
+    let hurry = Arc::clone(&with.hurry);
     let (sender, jobs) = bounded(1);
     let between = Arc::new(Between {
         hurry,
@@ -74,7 +78,8 @@ pub(crate) fn handover(metrics: PipelineMetrics, hurry: Arc<AtomicBool>) -> (Han
     let handover = Handover {
         jobs: sender,
         between: Arc::clone(&between),
-        metrics,
+        metrics: with.metrics.clone(),
+        takes_texts: with.writer.takes_texts(),
     };
     (handover, Takeover { jobs, between })
 }
@@ -86,7 +91,10 @@ impl Handover {
     /// The rows cannot be built.
     pub(crate) fn write(&self, taken: Taken) -> anyhow::Result<()> {
         let size_bytes = taken.batch.size_bytes();
-        let batch = taken.batch.close()?.held_by(taken.tenure);
+        let mut batch = taken.batch.close()?.held_by(taken.tenure);
+        if self.takes_texts {
+            batch = batch.with_texts();
+        }
         self.between
             .waiting()
             .push_back((size_bytes, taken.oldest_unix_ms));

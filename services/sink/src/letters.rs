@@ -1,11 +1,11 @@
 //! Records that cannot become rows, on their way to the dead letters, with their original bytes.
 
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
-use millrace_kafka::{Headers, OutRecord, Producer, SendError};
+use millrace_kafka::{DeliveryResult, Headers, OutRecord, Producer, SendError};
 use millrace_wire::Status;
 use millrace_wire::avro::{DeadLetter, Header};
 use millrace_wire::headers;
@@ -22,6 +22,8 @@ pub(crate) struct Letter {
     rejected: Rejected,
     failed_at_unix_ms: i64,
     size_bytes: usize,
+    /// Where the broker's answer will arrive, once it was sent.
+    answer: Option<mpsc::Receiver<DeliveryResult>>,
 }
 
 /// Writes dead letters.
@@ -39,6 +41,7 @@ impl Letter {
             size_bytes: rejected.record.size_bytes(),
             rejected,
             failed_at_unix_ms: i64::try_from(millis).unwrap_or(i64::MAX),
+            answer: None,
         }
     }
 
@@ -50,6 +53,25 @@ impl Letter {
     /// Bytes of the rejected record as it came from Kafka.
     pub(crate) fn size_bytes(&self) -> usize {
         self.size_bytes
+    }
+
+    /// Waits for the broker's answer: whether it has the letter. One that waits longer than until
+    /// the deadline is still on its way and must not be sent a second time.
+    fn settle(&mut self, deadline: Instant) -> anyhow::Result<bool> {
+        let Some(answer) = self.answer.take() else {
+            return Ok(false);
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        match answer.recv_timeout(left) {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) => Err(error.into()),
+            Err(RecvTimeoutError::Timeout) => {
+                self.answer = Some(answer);
+                let seconds = DELIVERY_DEADLINE.as_secs();
+                Err(anyhow!("no acknowledgement within {seconds} s"))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(anyhow!("the producer has ended")),
+        }
     }
 
     /// The message; without the value where that makes it too large for any topic.
@@ -78,8 +100,6 @@ impl Letter {
     }
 }
 
-type Answer = (usize, millrace_kafka::DeliveryResult);
-
 impl Letters {
     /// Letters go to the dead-letters topic of the line with this prefix.
     pub(crate) fn new(producer: Producer, prefix: &str) -> Self {
@@ -90,30 +110,31 @@ impl Letters {
     }
 
     /// Returns when the broker has acknowledged every letter. Those that it has are removed from
-    /// the list even after an error, so that a repetition sends the others only.
+    /// the list even after an error; a repetition waits for those that are on their way, and
+    /// sends the others only.
     pub(crate) fn deliver(&self, letters: &mut Vec<Letter>) -> anyhow::Result<()> {
         if letters.is_empty() {
             return Ok(());
         }
-        let (sender, answers) = mpsc::channel();
-        let mut sent = 0;
-        let mut refused = Ok(());
-        for (index, letter) in letters.iter().enumerate() {
-            refused = self.send(index, letter, &sender);
-            if refused.is_err() {
-                break;
+        let deadline = Instant::now() + DELIVERY_DEADLINE;
+        let mut outcome = Ok(());
+        for letter in letters.iter_mut().filter(|letter| letter.answer.is_none()) {
+            match self.send(letter) {
+                Ok(answer) => letter.answer = Some(answer),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
             }
-            sent += 1;
         }
-        drop(sender);
-        let mut delivered = vec![false; letters.len()];
-        let waited = wait(&answers, sent, &mut delivered);
-        let mut index = 0;
-        letters.retain(|_| {
-            index += 1;
-            !delivered[index - 1]
+        letters.retain_mut(|letter| match letter.settle(deadline) {
+            Ok(delivered) => !delivered,
+            Err(error) => {
+                outcome = Err(error);
+                true
+            }
         });
-        refused.and(waited).with_context(|| {
+        outcome.with_context(|| {
             format!(
                 "{} dead letters wait for topic {}",
                 letters.len(),
@@ -122,34 +143,24 @@ impl Letters {
         })
     }
 
-    fn send(
-        &self,
-        index: usize,
-        letter: &Letter,
-        answers: &mpsc::Sender<Answer>,
-    ) -> anyhow::Result<()> {
+    fn send(&self, letter: &Letter) -> anyhow::Result<mpsc::Receiver<DeliveryResult>> {
         let value = letter.rejected.record.value.clone();
         let length = value.as_ref().map_or(0, Vec::len);
-        match self.try_send(letter.message(value, ""), index, answers.clone())? {
-            Sent::Accepted => Ok(()),
-            Sent::TooLarge => {
-                let note = format!(
-                    " (its value of {length} bytes is too large for the dead letters and left out)"
-                );
-                match self.try_send(letter.message(None, &note), index, answers.clone())? {
-                    Sent::Accepted => Ok(()),
-                    Sent::TooLarge => Err(anyhow!("a dead letter is too large without its value")),
-                }
-            }
+        if let Some(answer) = self.try_send(letter.message(value, ""))? {
+            return Ok(answer);
         }
+        let note = format!(
+            " (its value of {length} bytes is too large for the dead letters and left out)"
+        );
+        self.try_send(letter.message(None, &note))?
+            .ok_or_else(|| anyhow!("a dead letter is too large without its value"))
     }
 
+    /// `None` if the letter is too large.
     fn try_send(
         &self,
         message: DeadLetter,
-        index: usize,
-        answers: mpsc::Sender<Answer>,
-    ) -> anyhow::Result<Sent> {
+    ) -> anyhow::Result<Option<mpsc::Receiver<DeliveryResult>>> {
         let record = OutRecord {
             topic: Arc::clone(&self.topic),
             partition: None,
@@ -157,45 +168,18 @@ impl Letters {
             key: message.key,
             headers: Headers::new(),
         };
+        let (sender, answer) = mpsc::channel();
         let on_delivery = move |result| {
-            // The receiver gives up at a deadline; the letter is then sent again.
-            let _ = answers.send((index, result));
+            // Nobody waits any more once the partition is another process's.
+            let _ = sender.send(result);
         };
         let sent = self
             .producer
             .send_blocking(record, on_delivery, DELIVERY_DEADLINE);
         match sent.map_err(|not_sent| not_sent.reason) {
-            Ok(()) => Ok(Sent::Accepted),
-            Err(SendError::TooLarge { .. }) => Ok(Sent::TooLarge),
+            Ok(()) => Ok(Some(answer)),
+            Err(SendError::TooLarge { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
-}
-
-enum Sent {
-    Accepted,
-    TooLarge,
-}
-
-fn wait(
-    answers: &mpsc::Receiver<Answer>,
-    sent: usize,
-    delivered: &mut [bool],
-) -> anyhow::Result<()> {
-    let deadline = Instant::now() + DELIVERY_DEADLINE;
-    let mut failed = Ok(());
-    for _ in 0..sent {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let (index, result) = answers.recv_timeout(left).map_err(|_| {
-            anyhow!(
-                "no acknowledgement within {} s",
-                DELIVERY_DEADLINE.as_secs()
-            )
-        })?;
-        match result {
-            Ok(_) => delivered[index] = true,
-            Err(error) => failed = Err(error.into()),
-        }
-    }
-    failed
 }

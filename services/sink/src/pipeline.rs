@@ -81,7 +81,7 @@ impl Pipeline {
         let Prepared { settings, writer } = prepared;
         let equipment = equipment(&settings, writer, shared, Arc::clone(&hurry));
         let destination_gate = equipment.gate.clone();
-        let (handover, takeover) = handover(equipment.metrics.clone(), Arc::clone(&hurry));
+        let (handover, takeover) = handover(&equipment);
         let batcher = Batcher::new(workshop(&settings, shared), handover);
         let settler = Settler::new(equipment, takeover);
         let (commands, inbox) = bounded(settings.max_in_flight_records + ROOM_FOR_CONTROL);

@@ -59,6 +59,7 @@ pub struct ResultHeadersRef<'a> {
 /// [`Source`] where it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceRef<'a> {
+    text: &'a str,
     /// The record's topic.
     pub topic: &'a str,
     /// The record's partition, at least 0.
@@ -169,12 +170,23 @@ impl<'a> SourceRef<'a> {
         let (topic, rest) = text.split_once('/')?;
         let (partition, offset) = rest.split_once('/')?;
         let source = Self {
+            text,
             topic,
             partition: partition.parse().ok()?,
             offset: offset.parse().ok()?,
         };
         let is_valid = is_topic(topic) && source.partition >= 0 && source.offset >= 0;
         is_valid.then_some(source)
+    }
+
+    /// `topic/partition/offset`, without the signs and zeros that numbers may begin with: as it was
+    /// written, where it was written so.
+    pub fn to_text(&self) -> Cow<'a, str> {
+        let is_plain = |number: &str| number == "0" || !number.starts_with(['0', '+', '-']);
+        match self.text.split('/').skip(1).all(is_plain) {
+            true => Cow::Borrowed(self.text),
+            false => Cow::Owned(self.to_string()),
+        }
     }
 }
 

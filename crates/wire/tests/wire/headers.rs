@@ -3,6 +3,7 @@
 use millrace_wire::Status;
 use millrace_wire::headers::{
     ARROW_STREAM, HeaderError, MAX_HEADERS, Pair, ReplyTo, RequestHeaders, ResultHeaders, Source,
+    SourceRef,
 };
 
 #[test]
@@ -285,5 +286,19 @@ fn result() -> ResultHeaders {
             partition: 0,
             offset: 5,
         },
+    }
+}
+
+#[test]
+fn the_source_reads_back_as_text_without_signs_and_zeros() {
+    for (given, expected) in [
+        ("mill.requests.a-1/0/17", "mill.requests.a-1/0/17"),
+        ("a/10/0", "a/10/0"),
+        ("a/+1/007", "a/1/7"),
+        ("a/00/-0", "a/0/0"),
+    ] {
+        let source = SourceRef::parse(given).unwrap();
+        assert_eq!(source.to_text(), expected);
+        assert_eq!(Source::parse(expected).unwrap().to_string(), expected);
     }
 }

@@ -162,7 +162,7 @@ impl Backlog {
         };
         while sink.rows() < self.records {
             assert!(begun.elapsed() < LONG, "the sink is stuck");
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(50));
         }
         let (elapsed, cpu) = (begun.elapsed(), cpu_of(sink.id()) - cpu_before);
         measured(self.records - first, elapsed, cpu)

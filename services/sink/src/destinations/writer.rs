@@ -16,6 +16,11 @@ pub(crate) trait Writer: Send {
         None
     }
 
+    /// Whether it writes lists as JSON: see [`Batch::lists_as_texts`].
+    fn takes_texts(&self) -> bool {
+        false
+    }
+
     /// Makes the batch and the progress to its end durable: both or neither.
     /// After [`WriteError::Transient`] the same batch may be given again.
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError>;

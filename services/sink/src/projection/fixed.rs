@@ -1,6 +1,5 @@
 //! The columns that every row has, whatever the model answers: where it comes from, and what became of it.
 
-use std::fmt::Write;
 use std::iter;
 use std::sync::Arc;
 
@@ -73,7 +72,6 @@ pub(super) struct Columns {
     statuses: StringBuilder,
     errors: StringBuilder,
     requests: StringBuilder,
-    request: String,
 }
 
 impl Columns {
@@ -90,14 +88,12 @@ impl Columns {
             statuses: StringBuilder::new(),
             errors: StringBuilder::new(),
             requests: StringBuilder::new(),
-            request: String::new(),
         }
     }
 
     pub(super) fn push(&mut self, record: &ResultRecord<'_>) {
         let headers = &record.headers;
-        self.request.clear();
-        write!(self.request, "{}", headers.source).expect("writing to a String cannot fail");
+        let request = headers.source.to_text();
         for instance in (0u32..).take(record.rows()) {
             self.offsets.push(record.offset());
             self.instances.push(instance);
@@ -108,7 +104,7 @@ impl Columns {
             self.versions.append_option(headers.version);
             self.statuses.append_value(headers.status.name());
             self.errors.append_option(headers.error.as_deref());
-            self.requests.append_value(&self.request);
+            self.requests.append_value(&request);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::rig::{Rig, wait_until};
+use crate::rig::{Rig, names_in, wait_until};
 use crate::stores::check_exactly_once;
 
 #[test]
@@ -35,6 +35,26 @@ fn vanished_folder_ends_the_process_and_nothing_is_lost() {
     rig.send(100);
     wait_until("the sink ends", || sink.get("/live").is_empty());
     assert!(!rig.files().exists(), "no files in the wrong place");
+    std::fs::rename(&moved, rig.files()).unwrap();
+    let _sink = rig.start("");
+    check_exactly_once(&rig);
+}
+
+/// A file system that was unmounted leaves its empty mount point behind.
+#[test]
+fn folder_that_became_another_one_gets_no_files() {
+    let mut rig = Rig::new();
+    let sink = rig.start("");
+    rig.send(100);
+    check_exactly_once(&rig);
+    let moved = rig.folder.path().join("moved");
+    std::fs::rename(rig.files(), &moved).unwrap();
+    std::fs::create_dir(rig.files()).unwrap();
+    rig.send(100);
+    wait_until("the sink ends", || sink.get("/live").is_empty());
+    let strays = names_in(&rig.files());
+    assert!(strays.is_empty(), "files in the wrong place: {strays:?}");
+    std::fs::remove_dir(rig.files()).unwrap();
     std::fs::rename(&moved, rig.files()).unwrap();
     let _sink = rig.start("");
     check_exactly_once(&rig);

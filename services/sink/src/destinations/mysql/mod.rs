@@ -23,7 +23,7 @@ use super::table::opening::{Patience, finding};
 use super::table::plan::{Mode, PLACE, Plan, quoted, quoted_list};
 use super::table::progress::{Epochs, already_written, ends_of};
 use super::table::settings::ServerSettings;
-use super::table::unknown_rows;
+use super::table::{rejected, unknown_rows};
 use super::{WriteError, Writer, Written};
 use crate::batch::Batch;
 use crate::projection::fixed;
@@ -162,6 +162,10 @@ impl Writer for MysqlWriter {
         Ok(owned.next_offset)
     }
 
+    fn takes_texts(&self) -> bool {
+        true
+    }
+
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
         let partition = batch.partition();
         let (start, end) = ends_of(batch, &self.epochs)?;
@@ -170,7 +174,7 @@ impl Writer for MysqlWriter {
             open.run("START TRANSACTION")?;
             let mut progress = Progress::new(&mut open.connection, plan);
             if progress.advance(partition, start, end.next_offset)? {
-                open.insert(batch.rows(), plan)?;
+                open.insert(batch, plan)?;
                 return open.run("COMMIT");
             }
             already_written(progress.read(partition)?, end, partition)?;
@@ -215,11 +219,13 @@ impl Open {
         Ok(())
     }
 
-    fn insert(&mut self, rows: &RecordBatch, plan: &Plan) -> Result<(), WriteError> {
+    fn insert(&mut self, batch: &Batch, plan: &Plan) -> Result<(), WriteError> {
+        let rows = batch.rows();
         let Some(target) = self.target.as_ref().filter(|_| rows.num_rows() > 0) else {
             return Ok(());
         };
-        let columns = values::columns(rows)?;
+        let columns = batch.lists_as_texts();
+        let columns = columns.map_err(|error| rejected(error.to_string()))?;
         let mut values = Vec::with_capacity(rows.num_rows());
         for row in 0..rows.num_rows() {
             let cells = columns.iter().map(|column| values::value(column, row));

@@ -1,8 +1,6 @@
 //! Rows of an Arrow batch as parameters of a statement.
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
     DataType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimestampMillisecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
@@ -10,20 +8,9 @@ use arrow::datatypes::{
 use mysql::Value;
 
 use crate::destinations::WriteError;
-use crate::destinations::table::{lists, rejected};
-use crate::projection::json;
+use crate::destinations::table::rejected;
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
-
-/// The columns of the batch; lists are JSON texts already.
-pub(super) fn columns(rows: &RecordBatch) -> Result<Vec<ArrayRef>, WriteError> {
-    let column = |array: &ArrayRef| match lists::values(array) {
-        Some(_) => json::texts(array).map(|texts| Arc::new(texts) as ArrayRef),
-        None => Ok(Arc::clone(array)),
-    };
-    let columns: Result<_, _> = rows.columns().iter().map(column).collect();
-    columns.map_err(|error| rejected(error.to_string()))
-}
 
 /// The value of one row of a column.
 pub(super) fn value(array: &dyn Array, row: usize) -> Result<Value, WriteError> {

@@ -61,14 +61,14 @@ impl<'a> Encoder<'a> {
             out.extend_from_slice(HEADER);
         }
         while self.next_row < self.rows && out.len() < size_bytes {
-            out.extend(self.fields);
+            out.extend_from_slice(&self.fields);
             for cell in &self.cells {
                 cell(self.next_row, &mut out)?;
             }
             self.next_row += 1;
         }
         if self.next_row == self.rows {
-            out.extend(TRAILER);
+            out.extend_from_slice(&TRAILER);
             self.next_row += 1;
         }
         Ok(Some(out))
@@ -85,7 +85,7 @@ fn cells_of(array: &dyn Array, form: Form) -> Result<Cells<'_>, Unfit> {
             let write = elements::elements(lists::leaf_array(array), scalar)?;
             Box::new(move |row, out| match array.is_null(row) {
                 true => {
-                    out.extend(NULL);
+                    out.extend_from_slice(&NULL);
                     Ok(())
                 }
                 false => with_length(out, |out| array_of(array, row, (&write, scalar), out)),
@@ -95,7 +95,7 @@ fn cells_of(array: &dyn Array, form: Form) -> Result<Cells<'_>, Unfit> {
             let write = elements::elements(lists::leaf_array(array), Scalar::Float4)?;
             Box::new(move |row, out| match array.is_null(row) {
                 true => {
-                    out.extend(NULL);
+                    out.extend_from_slice(&NULL);
                     Ok(())
                 }
                 false => with_length(out, |out| vector(array, row, &write, out)),
@@ -114,14 +114,14 @@ fn array_of(
     let block = lists::block(array, row).ok_or(Unfit::Ragged)?;
     let empty = block.elements.is_empty();
     let shape = if empty { &[] } else { block.shape.as_slice() };
-    out.extend(elements::length(shape.len())?);
+    out.extend_from_slice(&elements::length(shape.len())?);
     let nulls: i32 = i32::from(lists::leaf_array(array).null_count() > 0);
-    out.extend(nulls.to_be_bytes());
-    out.extend(scalar.oid().to_be_bytes());
+    out.extend_from_slice(&nulls.to_be_bytes());
+    out.extend_from_slice(&scalar.oid().to_be_bytes());
     for &size in shape {
         let size = i32::try_from(size).map_err(|_| Unfit::TooMany(size))?;
-        out.extend(size.to_be_bytes());
-        out.extend(1i32.to_be_bytes());
+        out.extend_from_slice(&size.to_be_bytes());
+        out.extend_from_slice(&1i32.to_be_bytes());
     }
     write(block.elements, out)
 }
@@ -135,8 +135,8 @@ fn vector(
 ) -> Result<(), Unfit> {
     let range = lists::range(array, row);
     let count = u16::try_from(range.len()).map_err(|_| Unfit::TooMany(range.len()))?;
-    out.extend(count.to_be_bytes());
-    out.extend(0u16.to_be_bytes());
+    out.extend_from_slice(&count.to_be_bytes());
+    out.extend_from_slice(&0u16.to_be_bytes());
     let mut with_lengths = Vec::new();
     write(range, &mut with_lengths)?;
     for element in with_lengths.chunks_exact(8) {
@@ -151,7 +151,7 @@ fn with_length(
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), Unfit>,
 ) -> Result<(), Unfit> {
     let start = out.len();
-    out.extend(NULL);
+    out.extend_from_slice(&NULL);
     write(out)?;
     let length = elements::length(out.len() - start - NULL.len())?;
     out[start..start + NULL.len()].copy_from_slice(&length);

@@ -44,7 +44,7 @@ pub(super) fn elements(array: &dyn Array, scalar: Scalar) -> Result<Elements<'_>
         (T::Boolean, S::Bool) => {
             let array = array.as_boolean();
             each(array, move |index, out| {
-                out.extend(1i32.to_be_bytes());
+                out.extend_from_slice(&1i32.to_be_bytes());
                 out.push(array.value(index).into());
                 Ok(())
             })
@@ -89,7 +89,7 @@ fn each<'a>(
     Box::new(move |range, out| {
         for index in range {
             match array.is_null(index) {
-                true => out.extend(NULL),
+                true => out.extend_from_slice(&NULL),
                 false => write(index, out)?,
             }
         }
@@ -106,16 +106,16 @@ fn fixed<'a, T: ArrowPrimitiveType, const N: usize>(
         .to_be_bytes();
     if array.null_count() > 0 {
         return each(array, move |index, out| {
-            out.extend(length);
-            out.extend(bytes(array.value(index)));
+            out.extend_from_slice(&length);
+            out.extend_from_slice(&bytes(array.value(index)));
             Ok(())
         });
     }
     Box::new(move |range, out| {
         out.reserve(range.len() * (length.len() + N));
         for &value in &array.values()[range] {
-            out.extend(length);
-            out.extend(bytes(value));
+            out.extend_from_slice(&length);
+            out.extend_from_slice(&bytes(value));
         }
         Ok(())
     })
@@ -158,13 +158,13 @@ fn numeric(value: i128, out: &mut Vec<u8>) {
     }
     let count = u16::try_from(digits.len()).expect("ten digits at most");
     let sign: u16 = if value < 0 { 0x4000 } else { 0 };
-    out.extend((8 + 2 * i32::from(count)).to_be_bytes());
-    out.extend(count.to_be_bytes());
-    out.extend(count.saturating_sub(1).to_be_bytes());
-    out.extend(sign.to_be_bytes());
-    out.extend(0u16.to_be_bytes());
+    out.extend_from_slice(&(8 + 2 * i32::from(count)).to_be_bytes());
+    out.extend_from_slice(&count.to_be_bytes());
+    out.extend_from_slice(&count.saturating_sub(1).to_be_bytes());
+    out.extend_from_slice(&sign.to_be_bytes());
+    out.extend_from_slice(&0u16.to_be_bytes());
     for digit in digits.iter().rev() {
-        out.extend(digit.to_be_bytes());
+        out.extend_from_slice(&digit.to_be_bytes());
     }
 }
 
@@ -180,7 +180,7 @@ fn binaries(array: &BinaryArray) -> Elements<'_> {
 
 /// Bytes with their length.
 fn bytes(value: &[u8], out: &mut Vec<u8>) -> Result<(), Unfit> {
-    out.extend(length(value.len())?);
+    out.extend_from_slice(&length(value.len())?);
     out.extend_from_slice(value);
     Ok(())
 }
@@ -189,7 +189,7 @@ fn bytes(value: &[u8], out: &mut Vec<u8>) -> Result<(), Unfit> {
 fn jsonb_texts(array: &StringArray) -> Elements<'_> {
     each(array, |index, out| {
         let text = array.value(index);
-        out.extend(length(text.len() + 1)?);
+        out.extend_from_slice(&length(text.len() + 1)?);
         out.push(1);
         out.extend_from_slice(text.as_bytes());
         Ok(())
@@ -203,8 +203,8 @@ fn times(array: &PrimitiveArray<TimestampMillisecondType>) -> Elements<'_> {
             .checked_sub(EPOCH_MILLIS)
             .and_then(|millis| millis.checked_mul(1_000))
             .ok_or(Unfit::Time(millis))?;
-        out.extend(8i32.to_be_bytes());
-        out.extend(micros.to_be_bytes());
+        out.extend_from_slice(&8i32.to_be_bytes());
+        out.extend_from_slice(&micros.to_be_bytes());
         Ok(())
     })
 }

@@ -35,7 +35,7 @@ use session::{Server, Session, patient, within};
 use tables::{Columns, Layout};
 
 /// COPY travels in pieces of this size.
-const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 64 << 10;
 
 /// How URLs of this database begin.
 pub(crate) const SCHEMES: &[&str] = &["postgresql", "postgres"];

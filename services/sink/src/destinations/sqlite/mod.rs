@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use millrace_kafka::TopicPartition;
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
@@ -27,7 +26,7 @@ use super::{WriteError, Writer, Written};
 use crate::batch::Batch;
 use crate::projection::fixed;
 use progress::Progress;
-use values::{Bytes, Cell};
+use values::Cells;
 
 pub use settings::SqliteSettings;
 
@@ -159,6 +158,10 @@ impl Writer for SqliteWriter {
         Ok(owned.next_offset)
     }
 
+    fn takes_texts(&self) -> bool {
+        true
+    }
+
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
         let (partition, rows) = (batch.partition(), batch.rows());
         let (start, end) = ends_of(batch, &self.epochs)?;
@@ -173,7 +176,7 @@ impl Writer for SqliteWriter {
                 return Ok(None);
             }
             let statement = writer.aim_at(transaction, rows.schema_ref())?;
-            insert(transaction, (&writer.plan, &statement), rows)?;
+            insert(transaction, (&writer.plan, &statement), batch)?;
             Ok(Some(statement))
         })?;
         if let Some(statement) = aimed {
@@ -222,23 +225,20 @@ impl Database {
 fn insert(
     transaction: &Transaction<'_>,
     (plan, statement): (&Plan, &str),
-    rows: &RecordBatch,
+    batch: &Batch,
 ) -> Result<(), WriteError> {
-    let columns = values::columns(rows)?;
-    let schema = rows.schema();
-    let bytes = |name: &String| match name == "key" {
-        true => Bytes::TextWhereUtf8,
-        false => Bytes::Blob,
-    };
-    let forms: Vec<Bytes> = schema
-        .fields()
+    let columns = batch.lists_as_texts();
+    let columns = columns.map_err(|error| rejected(error.to_string()))?;
+    let schema = batch.rows().schema();
+    let cells: Vec<Cells<'_>> = columns
         .iter()
-        .map(|field| bytes(field.name()))
+        .zip(schema.fields())
+        .map(|(array, field)| Cells::of(array, field.name() == "key"))
         .collect();
     let mut statement = transaction.prepare_cached(statement).map_err(classify)?;
-    for row in 0..rows.num_rows() {
-        for (index, (array, &bytes)) in columns.iter().zip(&forms).enumerate() {
-            let cell = Cell { array, row, bytes };
+    for row in 0..batch.rows().num_rows() {
+        for (index, cells) in cells.iter().enumerate() {
+            let cell = cells.at(row).map_err(classify)?;
             statement
                 .raw_bind_parameter(index + 1, cell)
                 .map_err(classify)?;
