@@ -1,9 +1,10 @@
 """What `submit` costs beside confluent-kafka producing the same bytes.
 
-    scripts/with-broker .venv/bin/python clients/python/benches/submit.py [--rounds 10]
+    scripts/with-broker .venv/bin/python clients/python/benches/submit.py [--rounds 6]
 
 Both produce the same records (one row of four FP32, the headers of a request) to the same topic with
-the same options; they take turns, and ratios are taken within a round. Nobody answers, so this is
+the same options; they take short turns, so that other
+programs disturb both alike; ratios are taken within a round. Nobody answers, so this is
 the price of asking alone: processor time of the whole process, librdkafka's threads included.
 """
 
@@ -29,12 +30,13 @@ import millrace  # noqa: E402
 from millrace._avro import HEADER  # noqa: E402
 from millrace._settings import Settings  # noqa: E402
 
-RECORDS = 20_000
+RECORDS = 10_000
+TURNS = 10
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
     brokers = os.environ["MILLRACE_KAFKA__BROKERS"]
     prefix = f"bench-{secrets.token_hex(8)}"
@@ -56,17 +58,23 @@ def measure(brokers: str, prefix: str, rounds: int) -> None:
     x = np.array([1, 2, 3, 4], np.float32)
     future = client.submit("echo", x=x)
     record = client._bound["echo"].binder.record({"x": x})[0]
-    print(f"{RECORDS} records of {len(record)} bytes a turn; µs of processor time a record")
+    print(f"{RECORDS} records of {len(record)} bytes a turn, {TURNS} turns of each in a round")
+    print("µs of processor time a record")
     print(f"{'round':>5} {'produce':>8} {'submit':>8} {'ratio':>6} {'submits/s':>10}")
     ratios, rates = [], []
     for turn in range(rounds):
-        plain, _ = cost(lambda: produce(producer, prefix, record), lambda: producer.flush(60))
-        ours, rate = cost(lambda: submit(client, x), client.flush)
-        client._line.outstanding.fail_all(millrace.Closed("the turn is over"))
-        list(client.results())
+        plain = ours = seconds = 0.0
+        for _ in range(TURNS):
+            plain += cost(lambda: produce(producer, prefix, record), lambda: drain(producer))[0]
+            used, took = cost(lambda: submit(client, x), lambda: drain(client._line.producer))
+            ours, seconds = ours + used, seconds + took
+            client._line.outstanding.fail_all(millrace.Closed("the turn is over"))
+            list(client.results())
+        records = RECORDS * TURNS
         ratios.append(ours / plain)
-        rates.append(rate)
-        print(f"{turn:>5} {plain:>8.2f} {ours:>8.2f} {ours / plain:>6.2f} {rate:>10,.0f}")
+        rates.append(records / seconds)
+        plain, ours = plain * 1e6 / records, ours * 1e6 / records
+        print(f"{turn:>5} {plain:>8.2f} {ours:>8.2f} {ours / plain:>6.2f} {rates[-1]:>10,.0f}")
     low, high = min(ratios), max(ratios)
     print(f"median ratio {statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})")
     print(f"median rate {statistics.median(rates):,.0f} submits/s of one thread")
@@ -75,12 +83,18 @@ def measure(brokers: str, prefix: str, rounds: int) -> None:
 
 
 def cost(work, finish) -> tuple[float, float]:
-    """Processor time per record in µs, with what was queued delivered; and records per second."""
+    """Seconds of processor time, with what was queued delivered; and seconds until it was queued."""
     began, cpu = time.perf_counter(), processor_s()
     work()
     seconds = time.perf_counter() - began
     finish()
-    return (processor_s() - cpu) * 1e6 / RECORDS, RECORDS / seconds
+    return processor_s() - cpu, seconds
+
+
+def drain(producer: Producer) -> None:
+    """Waits until the broker has everything; `flush` spins where the broker is slow."""
+    while len(producer):
+        producer.poll(0.05)
 
 
 def produce(producer: Producer, prefix: str, record: bytes) -> None:

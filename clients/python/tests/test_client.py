@@ -88,7 +88,7 @@ def test_answers_that_nobody_takes_are_bounded():
     outstanding = Outstanding(lambda raw, single: raw, max_in_flight=1000, max_bytes=100_000)
     futures = []
     while not outstanding.is_full():
-        future = Future(outstanding, str(len(futures)), (9.0, time.monotonic() + 9), True, False)
+        future = Future(outstanding, str(len(futures)), 9.0, time.monotonic() + 9, True)
         outstanding.lane(9.0)[future.id] = future
         outstanding.complete(future.id, "answer", 10_000)
         futures.append(future)
@@ -103,7 +103,7 @@ def test_answers_that_nobody_takes_are_bounded():
 
 def test_room_that_is_made_is_noticed_by_who_waits():
     outstanding = Outstanding(lambda raw, single: raw, max_in_flight=1, max_bytes=1 << 20)
-    future = Future(outstanding, "a", (60.0, time.monotonic() + 60), True, True)
+    future = Future(outstanding, "a", 60.0, time.monotonic() + 60, True)
     outstanding.lane(60.0)["a"] = future
     waited = threading.Thread(
         target=outstanding.wait_for_room, args=(time.monotonic() + 60, 60), daemon=True
@@ -118,7 +118,7 @@ def test_room_that_is_made_is_noticed_by_who_waits():
 def test_an_answer_of_somebody_else_or_too_late_is_skipped():
     outstanding = Outstanding(lambda raw, single: raw, max_in_flight=9, max_bytes=1 << 20)
     outstanding.complete("nobody's", "answer", 1)
-    future = Future(outstanding, "a", (0.01, time.monotonic() + 0.01), True, False)
+    future = Future(outstanding, "a", 0.01, time.monotonic() + 0.01, True)
     outstanding.lane(0.01)["a"] = future
     with pytest.raises(millrace.TimedOut, match=r"not answered within 0.01 s"):
         future.result()
@@ -169,7 +169,7 @@ def test_a_request_that_never_arrives_is_not_a_time_out(line):
         bound = client._fresh("affine", (None, None))
         record = bound.binder.record({"x": [1, 2, 3, 4]})
         nowhere = Place(f"{line.prefix}.requests.no-such-model")
-        future = client._line.submit(nowhere, record, 60.0, False)
+        future = client._line.submit(nowhere, record, 60.0)
         with pytest.raises(millrace.Undelivered, match="no-such-model") as lost:
             future.result()
         assert lost.value.ids == (future.id,)

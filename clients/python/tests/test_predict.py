@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_every_type_comes_back_as_it_was_sent(client):
         same = given.tolist() == values.tolist() if name == "string" else None
         assert given.tobytes() == values.tobytes() if same is None else same, name
     assert (prediction.model, prediction.version) == ("types", 1)
-    assert len(prediction.id) == 32
+    assert len(prediction.id) >= 32  # 128 random bits at least
 
 
 def test_one_instance_needs_no_dimension_of_rows(client):
@@ -207,19 +208,25 @@ def test_unknown_models_and_versions_are_named(client):
     assert unlabelled.value.code == "NOT_FOUND"
 
 
-def test_a_time_out_means_that_time(client):
-    client.predict("slow", np.zeros(4, np.float32))
-    busy = [client.submit("slow", np.zeros(4, np.float32)) for _ in range(60)]
-    began = time.monotonic()
-    with pytest.raises(millrace.TimedOut) as late:
-        client.predict("slow", np.zeros(4, np.float32), timeout=0.2)
-    waited = time.monotonic() - began
-    assert 0.15 < waited < 0.2 + 1.0, waited  # a second for a busy machine
+def test_a_time_out_means_that_time(line, client):
+    x = np.zeros(4, np.float32)
+    client.predict("slow", x)
+    infer = line.processes["tests-models"]
+    infer.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(millrace.TimedOut) as late:
+            client.predict("slow", x, timeout=0.5)
+        waited = time.monotonic() - began
+        later = client.submit("slow", x)
+        with pytest.raises(millrace.TimedOut, match="so far"):
+            later.result(0.05)
+    finally:
+        infer.send_signal(signal.SIGCONT)
+    assert 0.45 < waited < 0.5 + 1.0, waited  # a second for a busy machine
     assert isinstance(late.value, TimeoutError)
     assert late.value.code == "DEADLINE_EXCEEDED"
-    with pytest.raises(millrace.TimedOut, match="so far"):
-        busy[-1].result(0.001)
-    assert all((future.result()["y"] == 0).all() for future in busy)
+    assert (later.result()["y"] == 0).all()
 
 
 def test_signatures_are_told(client):

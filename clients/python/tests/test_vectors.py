@@ -90,6 +90,23 @@ def test_a_damaged_record_is_refused_and_never_more():
             decode(bytes(record[:length]))
 
 
+def test_a_damaged_end_is_noticed_although_the_beginning_is_known():
+    record = (VECTORS / "rust" / "fp32-fixed.arrows").read_bytes()
+    decode(record)
+    with pytest.raises(BadAnswer):
+        decode(record[:-1] + b"\1")
+
+
+@pytest.mark.parametrize("offsets", [[0, 2, 1, 3], [-1, 1, 2, 3], [0, 1, 2, 4000]])
+def test_offsets_that_lead_astray_are_refused(offsets):
+    texts = np.array(["a", "b", "c"], np.object_)
+    record = encode([Dense("x", "STRING", texts)])
+    good = np.arange(4, dtype=np.int32).tobytes()
+    assert record.count(good) == 1
+    with pytest.raises(BadAnswer):
+        decode(record.replace(good, np.array(offsets, np.int32).tobytes()))
+
+
 @by_name([entry for entry in INDEX["avro"] if entry["schema"] == "model_descriptor"])
 def test_a_descriptor_is_read_as_the_index_says(entry):
     descriptor = _avro.decode_descriptor((VECTORS / "avro" / f"{entry['name']}.avro").read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from time import monotonic
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -18,6 +18,7 @@ from millrace._kafka import KafkaLine, Place
 from millrace._outstanding import Future
 from millrace._prediction import Prediction
 from millrace._progress import Progress
+from millrace._quick import Quick, quick_submit
 from millrace._settings import Settings, brokers_of, is_url, prefix_of
 from millrace._signature import Model
 
@@ -31,17 +32,13 @@ _MOST_TIMEOUT_S = 7 * 24 * 3600.0
 class _Bound:
     """A binder, as long as the signature that it was made for is fresh."""
 
-    __slots__ = ("binder", "fresh_until", "model", "path", "place", "record", "send")
+    __slots__ = ("binder", "fresh_until", "model", "path", "place")
 
     def __init__(
         self, binder: Binder, wanted: tuple[int | None, str | None], line: KafkaLine | HttpLine
     ) -> None:
         self.binder = binder
-        self.record = binder.record
-        topic = ""
-        self.send: Callable[[Place, tuple[bytes, bool], float, bool], Future] | None = None
-        if isinstance(line, KafkaLine):
-            topic, self.send = line.settings.requests(binder.model.name), line.submit
+        topic = line.settings.requests(binder.model.name) if isinstance(line, KafkaLine) else ""
         self.model = binder.model
         self.fresh_until = 0.0
         version, label = wanted
@@ -99,6 +96,7 @@ class Client:
         self._timeout = _checked(timeout)
         self._casting = casting
         self._bound: dict[Any, _Bound] = {}
+        self._quick: dict[str, Quick] = {}
         self._line: KafkaLine | HttpLine
         limits: dict[str, Any] = {
             "connect_timeout": connect_timeout,
@@ -176,10 +174,9 @@ class Client:
             Closed: The client was closed.
         """
         if inputs is None and timeout is None and version is None and label is None:
-            bound = self._bound.get(model)
-            if bound is not None and bound.send is not None and monotonic() < bound.fresh_until:
-                # The short way of small requests, tens of thousands per second.
-                return bound.send(bound.place, bound.record(tensors), self._timeout, False)
+            quick = self._quick.get(model)
+            if quick is not None and (future := quick(tensors)) is not None:
+                return future
         return self._submit(model, inputs, tensors, (timeout, (version, label)))
 
     def results(self, futures: Iterable[Future] | None = None) -> Iterator[Future]:
@@ -347,9 +344,13 @@ class Client:
             tensors = gather(inputs, tensors, bound.model)
         line = self._line
         if isinstance(line, KafkaLine):
-            return line.submit(bound.place, bound.binder.record(tensors), timeout, taken)
-        request = bound.binder.bind(tensors)
-        return line.submit((bound.model, bound.path), request, timeout, taken)
+            future = line.submit(bound.place, bound.binder.record(tensors), timeout)
+        else:
+            request = bound.binder.bind(tensors)
+            future = line.submit((bound.model, bound.path), request, timeout)
+        if taken:
+            future._take()
+        return future
 
     def _would_block(self, model: str, wanted: tuple[int | None, str | None]) -> bool:
         """Whether `_submit` may wait: for a signature over HTTP, or for room."""
@@ -378,6 +379,11 @@ class Client:
             found, fresh = line.find(model, version), _HTTP_FRESH_S
         if bound is None or bound.model != found:
             bound = _Bound(Binder(found, self._casting), wanted, line)
+            self._quick.pop(model, None)
+            if isinstance(line, KafkaLine) and wanted == _NEWEST:
+                quick = quick_submit(line, bound, self._timeout)
+                if quick is not None:
+                    self._quick[model] = quick
         bound.fresh_until = now + fresh
         if len(self._bound) > 1000:
             self._bound.clear()

@@ -134,16 +134,13 @@ class HttpLine:
         except (KeyError, TypeError, ValueError) as error:
             raise BadAnswer(f"the signature of {name} cannot be read: {error}") from error
 
-    def submit(
-        self, bound: tuple[Model, str], request: Request, timeout: float, taken: bool
-    ) -> Future:
+    def submit(self, bound: tuple[Model, str], request: Request, timeout: float) -> Future:
         """Sends one request and returns the future of its answer; waits for room.
 
         Args:
             bound: The model, and the path after it: empty, `/versions/N` or `/labels/L`.
             request: What is asked.
             timeout: Seconds until the future is over.
-            taken: Whether the caller waits for the answer himself.
 
         Raises:
             Overloaded, Closed: As over Kafka.
@@ -154,7 +151,7 @@ class HttpLine:
         if self.outstanding.closed or self.outstanding.is_full():
             self.outstanding.wait_for_room(now + timeout, timeout)
         id = f"{self._random(128):032x}"
-        future = Future(self.outstanding, id, (timeout, now + timeout), single, taken)
+        future = Future(self.outstanding, id, timeout, now + timeout, single)
         job = _job(future, columns, model, place)
         with self._lock:
             if self._queued_bytes and self._queued_bytes + len(job.body) > self.settings.max_bytes:

@@ -48,8 +48,8 @@ class Binder:
             spec.dtype not in ("BOOL", "STRING", "BYTES") for spec in model.inputs
         )
         # For the many models of one input: before the elements, after them, whether an instance.
-        self._alone: dict[tuple[int, ...], tuple[bytes, bytes, bool]] = {}
-        self._only = self._wanted[0] if self._has_templates and len(self._wanted) == 1 else None
+        self.alone: dict[tuple[int, ...], tuple[bytes, bytes, bool]] = {}
+        self.only = self._wanted[0] if self._has_templates and len(self._wanted) == 1 else None
 
     def record(self, given: Mapping[str, object]) -> tuple[bytes, bool]:
         """One Arrow record, and whether it holds a single instance.
@@ -57,19 +57,12 @@ class Binder:
         Raises:
             InputError: What was given does not fit.
         """
-        if self._only is not None and len(given) == 1:
-            name, dtype = self._only
-            value = given.get(name)
-            # numpy's own types are single objects, so `is` is a sufficient test.
-            if type(value) is np.ndarray and value.dtype is dtype:
-                alone = self._alone.get(value.shape)
-                if alone is not None:
-                    return b"".join((alone[0], value.tobytes(), alone[1])), alone[2]
-        elif self._has_templates and len(given) == len(self._wanted):
+        if self._has_templates and len(given) == len(self._wanted):
             shapes: list[tuple[int, ...]] = []
             parts: list[bytes] = []
             for name, dtype in self._wanted:
                 value = given.get(name)
+                # numpy's own types are single objects, so `is` is a sufficient test.
                 if type(value) is not np.ndarray or value.dtype is not dtype:
                     break
                 shapes.append(value.shape)
@@ -119,9 +112,9 @@ class Binder:
         shapes = tuple(column.values.shape[skip:] for column in dense)
         template = Template(dense)
         self._templates[shapes] = (template, request.single)
-        if self._only is not None:
+        if self.only is not None:
             after = template.pads[0] + END_OF_STREAM
-            self._alone[shapes[0]] = (template.head, after, request.single)
+            self.alone[shapes[0]] = (template.head, after, request.single)
 
 
 def gather(inputs: object, tensors: Mapping[str, object], model: Model) -> Mapping[str, object]:

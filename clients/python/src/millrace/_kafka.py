@@ -15,9 +15,10 @@ import random
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millrace._catalog import Catalog
 from millrace._exceptions import (
@@ -39,11 +40,12 @@ _log = logging.getLogger("millrace")
 _POLL_S = 0.05
 _BATCH = 1000
 # How many sends pass before the producer's reports are looked at.
-_REPORTS_EVERY = 256
+REPORTS_EVERY = 256
 _MOST_IDS = 100
 
 # As confluent-kafka takes them.
 Headers = list[tuple[str, str | bytes | None]]
+Report = Callable[[Any, Any], None]
 
 _lines: weakref.WeakSet[KafkaLine] = weakref.WeakSet()
 
@@ -69,66 +71,46 @@ class KafkaLine:
         self.outstanding.trouble = lambda: self._trouble
         self._trouble = ""
         # An id is 128 random bits and a count.
-        self._id = os.urandom(16).hex()
-        self._count = itertools.count()
-        # Until when it holds, for which time-out, the header.
-        self._deadline = (0.0, 0.0, ("mr-deadline", ""))
-        self._sends = 0
+        self.id_start = os.urandom(16).hex()
+        self.count = itertools.count()
+        # Changes with every record that is sent.
+        self.sends = 0
         self._lost_ids: list[str] = []
         self._lost = 0
         self._lost_why = ""
         self._stopping = threading.Event()
         self._closing = threading.Lock()
-        self._producer, self._consumer = self._connect()
-        self._send, self._report = self._producer.produce, self._on_answerless
+        self.producer, self._consumer = self._connect()
         self._thread = threading.Thread(target=self._run, name="millrace-replies", daemon=True)
         self._thread.start()
         _lines.add(self)
 
-    def submit(
-        self, place: Place, record: tuple[bytes, bool], timeout: float, taken: bool
-    ) -> Future:
+    def submit(self, place: Place, record: tuple[bytes, bool], timeout: float) -> Future:
         """Sends one record and returns the future of its answer; waits for room.
 
         Args:
             place: Where it goes, and headers of its own.
             record: One Arrow record, and whether it holds a single instance.
             timeout: Seconds until the future is over.
-            taken: Whether the caller waits for the answer himself.
 
         Raises:
             Overloaded: There was no room in time.
             Closed: The client was closed.
         """
-        # Every line here is on the path of each small request; see load/NOTES.md.
         outstanding, now = self.outstanding, monotonic()
         outstanding.credit -= 1
         if outstanding.credit < 0 or outstanding.closed:
             outstanding.wait_for_room(now + timeout, timeout)
-        lane = outstanding.lanes.get(timeout)
-        if lane is None:
-            lane = outstanding.lane(timeout)
-        id = f"{self._id}{next(self._count):08x}"
-        times = (timeout, now + timeout)
-        lane[id] = future = Future(outstanding, id, times, record[1], taken)
-        deadline = self._deadline
-        if now >= deadline[0] or timeout != deadline[1]:
-            deadline = self._deadline = _deadline(now, timeout)
-        headers: Headers = [("mr-id", id), self._reply_to, deadline[2]]
-        if place.headers:
-            headers += place.headers
-        self._sends = sends = self._sends + 1
-        if not sends % _REPORTS_EVERY:
-            self._producer.poll(0)
+        id = f"{self.id_start}{next(self.count):08x}"
+        future = Future(outstanding, id, timeout, now + timeout, record[1])
+        outstanding.lane(timeout)[id] = future
+        ours: Headers = [("mr-id", id), self.reply_to, deadline_header(timeout), *place.headers]
         try:
-            report = partial(self._report, id)
-            self._send(place.topic, record[0], headers=headers, on_delivery=report)
-        except Exception:
-            try:
-                self._produce((place.topic, record[0], headers, report), times)
-            except BaseException:
-                outstanding.leave(future)
-                raise
+            message = (place.topic, record[0], ours, future.report)
+            self._produce(message, (timeout, now + timeout))
+        except BaseException:
+            outstanding.leave(future)
+            raise
         return future
 
     def send(self, place: Place, id: str, record: bytes, timeout: float) -> None:
@@ -147,7 +129,7 @@ class KafkaLine:
 
     def is_full(self) -> bool:
         """Whether the producer may have no room for one more record."""
-        return len(self._producer) >= MOST_QUEUED - 1000
+        return len(self.producer) >= MOST_QUEUED - 1000
 
     def flush(self, timeout: float) -> None:
         """Waits until the broker has everything that was sent.
@@ -155,7 +137,7 @@ class KafkaLine:
         Raises:
             Undelivered: Records that the broker did not take, or has not taken in time.
         """
-        left = self._producer.flush(timeout)
+        left = self.producer.flush(timeout)
         self._raise_lost()
         if left:
             sentence = f"{left} records did not reach the broker within {timeout:g} s"
@@ -185,9 +167,9 @@ class KafkaLine:
         if self._thread is not threading.current_thread():
             self._thread.join()
         self._consumer.close()
-        if len(self._producer):  # what is still here was reported; it must not arrive later
-            self._producer.purge()
-            self._producer.flush(1.0)
+        if len(self.producer):  # what is still here was reported; it must not arrive later
+            self.producer.purge()
+            self.producer.flush(1.0)
         closed = Closed("the client was closed before the answer came")
         self.outstanding.fail_all(closed)
 
@@ -205,7 +187,7 @@ class KafkaLine:
         try:
             replies = random.SystemRandom().randrange(self._partitions(consumer, settings.replies))
             self._partitions(consumer, settings.models)
-            self._reply_to = ("mr-reply-to", f"{settings.replies}/{replies}")
+            self.reply_to = ("mr-reply-to", f"{settings.replies}/{replies}")
             ends = []
             for topic, partition in ((settings.replies, replies), (settings.models, 0)):
                 place = kafka.TopicPartition(topic, partition)
@@ -258,33 +240,24 @@ class KafkaLine:
         return ConnectionFailed(self._with_trouble(sentence))
 
     def _produce(
-        self, message: tuple[str, bytes, Headers, partial[None]], times: tuple[float, float]
+        self, message: tuple[str, bytes, Headers, Report], times: tuple[float, float]
     ) -> None:
         """Sends, or waits for room in the producer, or says why neither is possible."""
-        self._sends += 1
-        if self._sends % _REPORTS_EVERY == 0:
-            self._producer.poll(0)
+        self.sends = next(self.count)
+        if not self.sends % REPORTS_EVERY:
+            self.producer.poll(0)
         topic, value, headers, report = message
         while True:
             try:
-                return self._send(topic, value, headers=headers, on_delivery=report)
+                return self.producer.produce(topic, value, headers=headers, on_delivery=report)
             except BufferError:
                 timeout, deadline = times
                 if time.monotonic() >= deadline:
                     sentence = f"no room within {timeout:g} s: the broker takes nothing"
                     raise Overloaded(self._with_trouble(sentence)) from None
-                self._producer.poll(0.01)
+                self.producer.poll(0.01)
             except Exception as error:
                 raise InputError(f"the record cannot be sent: {_why(error)}") from error
-
-    def _on_answerless(self, id: str, error: KafkaError | None, message: Message) -> None:
-        """A record whose answer is waited for did not reach the broker, however often it was tried."""
-        if error is not None:
-            why = f"request {id} did not reach topic {message.topic()}: {error.str()}"
-            self.outstanding.complete(
-                id, Undelivered(self._with_trouble(why), ids=(id,), count=1), 0
-            )
-            self.outstanding.wake()
 
     def _on_lost(self, id: str, error: KafkaError | None, message: Message) -> None:
         """A record that nobody waits for did not reach the broker."""
@@ -318,9 +291,9 @@ class KafkaLine:
                 if message is not None:
                     self._take([message, *self._consumer.consume(_BATCH, 0)])
                 self.outstanding.expire()
-                if sends == self._sends:  # nobody sends at the moment who would look at reports
-                    self._producer.poll(0)
-                sends = self._sends
+                if sends == self.sends:  # nobody sends at the moment who would look at reports
+                    self.producer.poll(0)
+                sends = self.sends
         except Exception as error:
             _log.exception("the thread that reads replies failed")
             closed = Closed(f"the thread that reads replies failed: {error}")
@@ -358,10 +331,9 @@ class KafkaLine:
         self._stopping.set()
 
 
-def _deadline(now: float, timeout: float) -> tuple[float, float, tuple[str, str]]:
-    """The header for the next millisecond."""
-    unix_ms = int((time.time() + timeout) * 1000)
-    return now + 0.001, timeout, ("mr-deadline", str(unix_ms))
+def deadline_header(timeout: float) -> tuple[str, str]:
+    """Says until when the answer of a request that is sent now is of use."""
+    return "mr-deadline", str(int((time.time() + timeout) * 1000))
 
 
 def _read_message(message: Message, single: bool) -> Prediction:

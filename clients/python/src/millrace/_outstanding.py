@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from millrace._exceptions import Closed, Overloaded, TimedOut
+from millrace._exceptions import Closed, Overloaded, TimedOut, Undelivered
 from millrace._prediction import Prediction
 
 _lock = threading.Lock()
@@ -45,14 +45,14 @@ class Future:
     )
 
     def __init__(
-        self, owner: Outstanding, id: str, times: tuple[float, float], single: bool, taken: bool
+        self, owner: Outstanding, id: str, timeout: float, deadline: float, single: bool
     ) -> None:
         self.id = id
         self._owner = owner
-        # How long from when it was made, and until when.
-        self._timeout, self._deadline = times
+        self._timeout = timeout
+        self._deadline = deadline
         self._single = single
-        self._taken = taken
+        self._taken = False
         self._raw: Any = None
         self._result: Prediction | Exception | None = None
         self._size: int  # of the answer, once that is here
@@ -116,6 +116,11 @@ class Future:
 
     def __repr__(self) -> str:
         return f"<millrace.Future {self.id} {'done' if self.done() else 'pending'}>"
+
+    def report(self, error: Any, message: Any) -> None:
+        """Told by the producer what became of the record; nothing for anybody else to call."""
+        if error is not None:
+            self._owner.undelivered(self.id, message.topic(), error.str())
 
     def _expire_if_due(self) -> None:
         if self._raw is None and self._deadline <= time.monotonic():
@@ -289,6 +294,14 @@ class Outstanding:
         trouble = self.trouble()
         more = f": {trouble}" if trouble else "; its result may still reach the results topic"
         self._finish(future, TimedOut(sentence + more), 0)
+
+    def undelivered(self, id: str, topic: str, why: str) -> None:
+        """A request's record did not reach the broker, however often that was tried."""
+        trouble = self.trouble()
+        more = f" ({trouble})" if trouble else ""
+        sentence = f"request {id} did not reach topic {topic}: {why}{more}"
+        self.complete(id, Undelivered(sentence, ids=(id,), count=1), 0)
+        self._wake()
 
     def fail_all(self, error: Exception) -> None:
         """Ends every future that waits."""
