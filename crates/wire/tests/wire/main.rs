@@ -3,6 +3,7 @@
 
 mod avro;
 mod encoding;
+mod examples;
 mod forge;
 mod golden;
 mod headers;
