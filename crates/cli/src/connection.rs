@@ -92,10 +92,16 @@ impl Connection {
 impl ConnectionArgs {
     /// Reads the settings and waits for a broker.
     pub(crate) fn open(&self) -> anyhow::Result<Connection> {
+        self.open_within(BROKER_DEADLINE)
+    }
+
+    /// The same for a command that may take only so long.
+    pub(crate) fn open_within(&self, patience: Duration) -> anyhow::Result<Connection> {
         let settings = self.settings()?;
         let brokers = &settings.kafka.brokers;
         let admin = Admin::connect(&settings.kafka)?;
-        admin.wait_for_broker(BROKER_DEADLINE).with_context(|| {
+        let patience = patience.min(BROKER_DEADLINE);
+        admin.wait_for_broker(patience).with_context(|| {
             format!(
                 "no Kafka broker answers at {brokers}; start one, or name yours with --brokers or MILLRACE_KAFKA__BROKERS"
             )

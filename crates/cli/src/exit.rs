@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     Missing = 5,
     /// It was begun and could not be finished.
     Failed = 6,
+    /// It was finished, and some rows have an error instead of outputs.
+    Partly = 7,
 }
 
 /// An error that knows its exit code.

@@ -7,13 +7,23 @@ mod board;
 mod check;
 mod completions;
 mod connection;
+mod conversation;
 mod dead_letters;
 mod exit;
 mod findings;
+mod interrupt;
 mod lag;
 mod man;
 mod models;
 mod output;
+mod predict;
+mod predictions;
+mod produce;
+mod progress;
+mod rows;
+mod score;
+mod seconds;
+mod served;
 mod status;
 mod tail;
 mod topics;
@@ -32,7 +42,7 @@ use output::Output;
 ///
 /// Exit codes: 0 done; 1 the answer is no; 2 the command line is wrong;
 /// 3 the settings are wrong; 4 nobody answers; 5 what was named is not there;
-/// 6 it failed.
+/// 6 it failed; 7 it is done but for some rows.
 #[derive(Parser)]
 #[command(name = "millrace", version, max_term_width = 80)]
 struct Args {
@@ -65,6 +75,15 @@ enum Command {
     Lag(lag::Args),
     /// See results as they arrive
     Tail(tail::Args),
+    /// Ask a model about a file and print its answer
+    Predict(Box<predict::Args>),
+    /// Put a whole file through a model into a new file; goes on after a kill
+    ///
+    /// Exit code 7 says that everything is done and some rows have an error
+    /// instead of outputs.
+    Score(Box<score::Args>),
+    /// Put the rows of files on a model's request topic
+    Produce(Box<produce::Args>),
     /// See records that could never succeed, write them back, delete them
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -102,6 +121,9 @@ fn run(args: Args, output: Output) -> anyhow::Result<()> {
         Command::Lag(command) => lag::run(&command, &open()?, output),
         Command::Man(command) => man::run(&command, Args::command()),
         Command::Models(command) => models::run(&command, &open()?, output),
+        Command::Predict(command) => predict::run(&command, &connection, output),
+        Command::Produce(command) => produce::run(&command, &connection, output),
+        Command::Score(command) => score::run(&command, &connection, output),
         Command::Status(command) => status::run(&command, &open()?, output),
         Command::Tail(command) => tail::run(&command, &open()?, output),
         Command::Topics(command) => topics::run(&command, &open()?, output),

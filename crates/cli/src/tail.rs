@@ -4,10 +4,9 @@ use std::io::{self, Write};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use millrace_kafka::{FollowFrom, Follower, FollowerSettings, Metrics, Record};
 use millrace_wire::headers::ResultHeaders;
-use millrace_wire::json::{Format, JsonRules, Strictness, write_predictions};
 use millrace_wire::{Decoder, Limits, Status};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -15,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::output::{self, Output};
+use crate::predictions::{outputs, short};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(50);
@@ -179,21 +179,6 @@ impl Row {
     }
 }
 
-/// Numbers of a table need few digits.
-fn short(value: &Value) -> String {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let value = number.as_f64().unwrap_or(f64::NAN);
-            format!("{value:.4}")
-        }
-        Value::Array(elements) => {
-            let elements: Vec<String> = elements.iter().map(short).collect();
-            format!("[{}]", elements.join(","))
-        }
-        other => other.to_string(),
-    }
-}
-
 /// A row per instance; a single one for a failure, or for a record that is no result.
 fn rows(record: Record, decoder: &mut Decoder) -> Vec<Row> {
     let mut row = Row {
@@ -222,7 +207,11 @@ fn rows(record: Record, decoder: &mut Decoder) -> Vec<Row> {
         row.status = headers.status.name().to_owned();
         return vec![row];
     }
-    match outputs(record.value.unwrap_or_default(), decoder) {
+    let decoded = decoder.decode(record.value.unwrap_or_default());
+    match decoded
+        .map_err(anyhow::Error::from)
+        .and_then(|it| outputs(&it))
+    {
         Ok(all) => all
             .into_iter()
             .enumerate()
@@ -241,32 +230,6 @@ fn rows(record: Record, decoder: &mut Decoder) -> Vec<Row> {
             vec![row]
         }
     }
-}
-
-/// The outputs of each instance, by name.
-fn outputs(value: Vec<u8>, decoder: &mut Decoder) -> anyhow::Result<Vec<Map<String, Value>>> {
-    let record = decoder.decode(value)?;
-    let mut text = Vec::new();
-    // What is not finite becomes null, so that the text is JSON.
-    let rules = JsonRules {
-        strictness: Strictness::Strict,
-        ..JsonRules::default()
-    };
-    write_predictions(Format::Row, &record, &rules, &mut text)?;
-    let answer: Value = serde_json::from_slice(&text).context("the outputs are no JSON")?;
-    let single = match record.columns() {
-        [column] => Some(column.name().to_owned()),
-        _ => None,
-    };
-    let Some(Value::Array(predictions)) = answer.get("predictions").cloned() else {
-        bail!("the outputs have no rows");
-    };
-    let named = |prediction| match (prediction, &single) {
-        (prediction, Some(name)) => Map::from_iter([(name.clone(), prediction)]),
-        (Value::Object(outputs), None) => outputs,
-        (other, None) => Map::from_iter([(String::new(), other)]),
-    };
-    Ok(predictions.into_iter().map(named).collect())
 }
 
 #[cfg(test)]

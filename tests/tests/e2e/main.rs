@@ -2,6 +2,7 @@
 
 mod bad_records;
 mod broker_stopped;
+mod command_line;
 mod digit_records;
 mod http_round_trip;
 mod import_rules;
@@ -9,7 +10,12 @@ mod infer_stopped;
 mod ingest_killed;
 mod not_ready;
 mod order;
+mod predict;
+mod produce;
 mod python_arrow;
+mod readme_commands;
+mod score_formats;
+mod score_killed;
 mod secrets;
 mod sink_killed;
 mod up;

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed, and unwrap says where"
 )]
 
+mod data;
 mod dead_letters;
 mod frame;
 mod line;
