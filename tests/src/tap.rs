@@ -41,7 +41,7 @@ impl Feed {
     pub fn send(&self, partition: Option<i32>, value: Option<Vec<u8>>, headers: &[(&str, &str)]) {
         let mut record_headers = Headers::default();
         for (name, value) in headers {
-            record_headers.push(*name, Some(value.as_bytes().to_vec()));
+            record_headers.push((*name).to_owned(), Some(value.as_bytes().to_vec()));
         }
         let record = OutRecord {
             topic: Arc::clone(&self.topic),

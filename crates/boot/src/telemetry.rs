@@ -8,7 +8,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
@@ -154,15 +154,16 @@ pub fn install(
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // Lines carry their fields themselves. A span that only lines would see is one per request for nothing.
+    let events = filter_fn(|metadata| metadata.is_event());
+    let lines = lines.with_filter(settings.filter()?.and(events));
     let traces = trace_provider(settings, service)?;
-    let spans = traces
-        .as_ref()
-        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
-    let layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = match spans {
-        Some(spans) => vec![lines, spans.boxed()],
-        None => vec![lines],
-    };
-    let subscriber = Registry::default().with(layers).with(settings.filter()?);
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![lines.boxed()];
+    if let Some(provider) = &traces {
+        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
+        layers.push(spans.with_filter(settings.filter()?).boxed());
+    }
+    let subscriber = Registry::default().with(layers);
     tracing::subscriber::set_global_default(subscriber)?;
     Ok(Telemetry { traces })
 }

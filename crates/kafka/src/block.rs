@@ -246,7 +246,7 @@ impl<'a> RecordRef<'a> {
     pub fn to_record(&self) -> Record {
         let mut headers = Headers::new();
         for (name, value) in self.headers() {
-            headers.push(name, value.map(<[u8]>::to_vec));
+            headers.push(name.to_owned(), value.map(<[u8]>::to_vec));
         }
         Record {
             topic: Arc::clone(self.topic()),
@@ -271,7 +271,10 @@ mod tests {
     fn record(offset: i64, headers: &[(&str, Option<&str>)]) -> Record {
         let mut all = Headers::new();
         for (name, value) in headers {
-            all.push(*name, value.map(|value| value.as_bytes().to_vec()));
+            all.push(
+                (*name).to_owned(),
+                value.map(|value| value.as_bytes().to_vec()),
+            );
         }
         Record {
             topic: Arc::from("results"),

@@ -116,8 +116,11 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             // The end of a partition is news, not an error.
             Some(RDKafkaErrorCode::PartitionEOF) => return,
-            Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.broker_down.store(true, Ordering::Relaxed);
+            // Said again at every attempt to connect, dozens of times a second.
+            Some(RDKafkaErrorCode::AllBrokersDown)
+                if self.broker_down.swap(true, Ordering::Relaxed) =>
+            {
+                return;
             }
             _ => {}
         }

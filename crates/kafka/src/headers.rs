@@ -1,5 +1,6 @@
 //! Record headers: an ordered multimap, kept exactly as the producer wrote it.
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr;
@@ -10,7 +11,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 /// Header names and values in order; names may repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, Option<Vec<u8>>)>);
+pub struct Headers(Vec<(Cow<'static, str>, Option<Vec<u8>>)>);
 
 impl Headers {
     /// No headers; does not allocate.
@@ -26,12 +27,12 @@ impl Headers {
     }
 
     /// Appends a header; earlier ones of the same name stay.
-    pub fn push(&mut self, name: impl Into<String>, value: Option<Vec<u8>>) {
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: Option<Vec<u8>>) {
         self.0.push((name.into(), value));
     }
 
     /// Appends a header with a value.
-    pub fn push_text(&mut self, name: impl Into<String>, value: impl AsRef<str>) {
+    pub fn push_text(&mut self, name: impl Into<Cow<'static, str>>, value: impl AsRef<str>) {
         self.push(name, Some(value.as_ref().as_bytes().to_vec()));
     }
 
@@ -39,7 +40,7 @@ impl Headers {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, Option<&[u8]>)> {
         self.0
             .iter()
-            .map(|(name, value)| (name.as_str(), value.as_deref()))
+            .map(|(name, value)| (&**name, value.as_deref()))
     }
 
     /// Value of the first header of this name. A header without a value reads
@@ -88,7 +89,8 @@ impl Headers {
 
 impl From<Vec<(String, Option<Vec<u8>>)>> for Headers {
     fn from(pairs: Vec<(String, Option<Vec<u8>>)>) -> Self {
-        Self(pairs)
+        let pairs = pairs.into_iter();
+        Self(pairs.map(|(name, value)| (name.into(), value)).collect())
     }
 }
 
@@ -97,7 +99,10 @@ pub(crate) fn copy_from(message: &BorrowedMessage<'_>) -> Headers {
     let given = of(message);
     let mut headers = Headers::with_capacity(given.count);
     for (name, value) in given {
-        headers.push(name.to_string_lossy(), value.map(<[u8]>::to_vec));
+        headers.push(
+            name.to_string_lossy().into_owned(),
+            value.map(<[u8]>::to_vec),
+        );
     }
     headers
 }

@@ -224,7 +224,7 @@ impl Results {
         if luggage == Luggage::Whole && is_bearable {
             for (name, value) in passed_on.iter() {
                 if !OUR_HEADERS.contains(&name) {
-                    all.push(name, value.map(<[u8]>::to_vec));
+                    all.push(name.to_owned(), value.map(<[u8]>::to_vec));
                 }
             }
         }

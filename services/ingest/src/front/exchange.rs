@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_kafka::{Delivered, Record as ReplyRecord};
-use millrace_wire::headers::ResultHeaders;
+use millrace_wire::headers::ResultHeadersRef;
 use millrace_wire::{Limits, Record, Status};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -266,12 +266,12 @@ impl Answer {
     /// # Errors
     /// A record that cannot be read, or a failure of infer.
     pub(crate) fn of(reply: ReplyRecord, limits: &Limits) -> Result<Self, Error> {
-        let headers = ResultHeaders::parse(reply.headers.iter()).map_err(BadReply::Headers)?;
+        let headers = ResultHeadersRef::parse(reply.headers.iter()).map_err(BadReply::Headers)?;
         if headers.status != Status::Ok {
             let status = headers.status;
             let sentence = headers
                 .error
-                .unwrap_or_else(|| format!("infer answered {status}"));
+                .map_or_else(|| format!("infer answered {status}"), Into::into);
             return Err(Error::Failed { status, sentence });
         }
         let value = reply.value.ok_or(BadReply::NoValue)?;
@@ -279,7 +279,7 @@ impl Answer {
         let version = headers.version.ok_or(BadReply::NoVersion)?;
         Ok(Self {
             outputs,
-            model: headers.model,
+            model: headers.model.to_owned(),
             version,
         })
     }

@@ -205,7 +205,7 @@ impl Line {
 
 fn record_of(question: Question, reply_to: Option<&ReplyTo>) -> OutRecord {
     let headers = RequestHeaders {
-        id: Some(question.id.to_string()),
+        id: Some(question.id.to_text()),
         reply_to: reply_to.cloned(),
         deadline_unix_ms: Some(question.deadline_unix_ms),
         version: question.version,

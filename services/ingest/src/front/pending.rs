@@ -41,6 +41,16 @@ impl RequestId {
         self.of_caller(caller) == self
     }
 
+    /// 32 lower-case hexadecimal digits.
+    pub(crate) fn to_text(self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+        let bytes = self.0.to_be_bytes().into_iter();
+        bytes
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+            .collect()
+    }
+
     fn epoch(self) -> u128 {
         self.0 >> Self::EPOCH_SHIFT
     }
@@ -48,7 +58,7 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.pad(&self.to_text())
     }
 }
 

@@ -12,8 +12,10 @@ use super::clock::unix_ms;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Statistics {
     /// By model and version, which are as few as the catalog has served. Held for one sum at a time.
-    versions: Arc<Mutex<BTreeMap<(String, i64), Counts>>>,
+    versions: Arc<Mutex<Versions>>,
 }
+
+type Versions = BTreeMap<String, BTreeMap<i64, Counts>>;
 
 /// What one model version has done.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,7 +65,11 @@ impl Statistics {
         let now = Instant::now();
         let took = now.saturating_duration_since(asking.began);
         self.with(|versions| {
-            let counts = versions.entry((model.to_owned(), version)).or_default();
+            if !versions.contains_key(model) {
+                versions.insert(model.to_owned(), BTreeMap::new());
+            }
+            let versions = versions.get_mut(model).expect("it was put there just now");
+            let counts = versions.entry(version).or_default();
             let Some(rows) = rows else {
                 return counts.fail.add(took);
             };
@@ -81,11 +87,11 @@ impl Statistics {
 
     /// What a version has done; nothing, if nobody asked for it yet.
     pub(crate) fn of(&self, model: &str, version: i64) -> Counts {
-        let key = (model.to_owned(), version);
-        self.with(|versions| versions.get(&key).copied().unwrap_or_default())
+        let counts = |versions: &mut Versions| versions.get(model)?.get(&version).copied();
+        self.with(counts).unwrap_or_default()
     }
 
-    fn with<R>(&self, work: impl FnOnce(&mut BTreeMap<(String, i64), Counts>) -> R) -> R {
+    fn with<R>(&self, work: impl FnOnce(&mut Versions) -> R) -> R {
         work(&mut self.versions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use actix_web::HttpRequest;
 use actix_web::body::{BodyStream, MessageBody};
@@ -112,12 +113,13 @@ pub(crate) async fn read(
     types: &MediaTypes,
     exchange: &mut Exchange,
 ) -> Result<Vec<u8>, Error> {
-    let limits = exchange.front().limits.clone();
-    let encoding = check_headers(request.headers(), types, &limits)?;
+    let front = exchange.front().clone();
+    let limits = &front.limits;
+    let encoding = check_headers(request.headers(), types, limits)?;
     let deadline = exchange.deadline();
-    let mut body = read_pieces(payload, &limits, deadline, exchange.held()).await?;
+    let mut body = read_pieces(payload, limits, deadline, exchange.held()).await?;
     if encoding == Encoding::Gzip {
-        body = gzip::decompress(&body, &limits, exchange.held()).await?;
+        body = gzip::decompress(&body, limits, exchange.held()).await?;
     }
     exchange.received(body.len())?;
     Ok(body)
@@ -228,16 +230,20 @@ async fn read_pieces(
     let limit_bytes = limits.body_bytes;
     let max_pieces = MIN_PIECES_LIMIT.max(limit_bytes / 160);
     for _ in 0..max_pieces {
-        let patience = deadline.min(Instant::now() + limits.silence);
-        let piece = match timeout_at(patience, next_piece(&mut stream)).await {
-            Err(_) => {
-                return Err(BodyError::Stalled {
+        // Most often it is there already, and needs no timer.
+        let next = match poll_fn(|context| Poll::Ready(poll_piece(&mut stream, context))).await {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                let patience = deadline.min(Instant::now() + limits.silence);
+                let arrived = poll_fn(|context| poll_piece(&mut stream, context));
+                let next = timeout_at(patience, arrived).await;
+                next.map_err(|_| BodyError::Stalled {
                     received_bytes: body.len(),
-                });
+                })?
             }
-            Ok(None) => return Ok(body),
-            Ok(Some(piece)) => piece?,
         };
+        let Some(piece) = next else { return Ok(body) };
+        let piece = piece?;
         if piece.len() > limit_bytes - body.len() {
             return Err(BodyError::TooLarge {
                 limit_bytes,
@@ -250,11 +256,15 @@ async fn read_pieces(
     Err(BodyError::TooManyPieces { limit: max_pieces })
 }
 
-async fn next_piece(stream: &mut BodyStream<Payload>) -> Option<Result<Bytes, BodyError>> {
-    let piece = poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await?;
-    Some(piece.map_err(|error| BodyError::Broken {
+fn poll_piece(
+    stream: &mut BodyStream<Payload>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, BodyError>>> {
+    let broken = |error| BodyError::Broken {
         what: what_broke(&error),
-    }))
+    };
+    let polled = Pin::new(stream).poll_next(context);
+    polled.map(|piece| piece.map(|piece| piece.map_err(broken)))
 }
 
 /// The HTTP library reports malformed chunks as it does a lost connection.

@@ -84,7 +84,7 @@ pub(crate) async fn observe(
 
 /// Our id as a header.
 fn name_of(id: RequestId) -> HeaderValue {
-    HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits are visible")
+    HeaderValue::try_from(id.to_text()).expect("hexadecimal digits are visible")
 }
 
 /// The caller's own id of the request, if there is one that can be repeated.

@@ -87,7 +87,8 @@ fn written(
     if form == Form::Arrow {
         return Ok(arrow_body::answered(answer.outputs.into_payload(), front));
     }
-    let mut json = Vec::new();
+    // Numbers take two to three times the room as text.
+    let mut json = Vec::with_capacity(64 + 3 * answer.outputs.payload().len());
     let rules = &front.limits.json.rules;
     json::write_predictions(format, &answer.outputs, rules, &mut json)
         .map_err(BadReply::Outputs)?;

@@ -270,7 +270,7 @@ fn other_result(asked: &Asked, later: i64) -> OutRecord {
             millrace_wire::headers::SOURCE => Some(source.to_string().into_bytes()),
             _ => value.map(<[u8]>::to_vec),
         };
-        headers.push(name, value);
+        headers.push(name.to_owned(), value);
     }
     record.headers = headers;
     record

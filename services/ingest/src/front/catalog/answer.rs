@@ -136,13 +136,15 @@ pub(super) fn only_model(
     may: impl Fn(&str) -> bool,
     now: i64,
 ) -> Result<String, NotServed> {
-    let mut served = served(models, now);
-    served.retain(|model| may(model));
-    match served.len() {
-        0 => Err(NotServed::Nothing),
-        1 => Ok(served.remove(0)),
-        _ => Err(NotServed::Ambiguous {
-            served: Names(served),
+    let mut served = served(models, now).filter(|model| may(model));
+    let Some(first) = served.next() else {
+        return Err(NotServed::Nothing);
+    };
+    let others: Vec<_> = served.cloned().collect();
+    match others.is_empty() {
+        true => Ok(first.clone()),
+        false => Err(NotServed::Ambiguous {
+            served: Names([vec![first.clone()], others].concat()),
         }),
     }
 }
@@ -150,19 +152,21 @@ pub(super) fn only_model(
 pub(super) fn unknown(models: &Models, model: &str, now: i64) -> NotServed {
     NotServed::UnknownModel {
         model: model.to_owned(),
-        served: Names(served(models, now)),
+        served: Names(served(models, now).cloned().collect()),
     }
 }
 
-fn served(models: &Models, now: i64) -> Vec<String> {
-    let is_served = |versions: &Versions| {
+fn served(models: &Models, now: i64) -> impl Iterator<Item = &String> {
+    let is_served = move |versions: &Versions| {
         versions
             .values()
             .flat_map(BTreeMap::values)
             .any(|replica| replica.is_available(now))
     };
-    let served = models.iter().filter(|(_, versions)| is_served(versions));
-    served.map(|(model, _)| model.clone()).collect()
+    let served = models
+        .iter()
+        .filter(move |(_, versions)| is_served(versions));
+    served.map(|(model, _)| model)
 }
 
 pub(super) fn versions(
