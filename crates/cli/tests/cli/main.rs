@@ -7,7 +7,9 @@
 
 mod data;
 mod dead_letters;
+mod destinations;
 mod frame;
 mod line;
 mod looking;
 mod program;
+mod tail;
