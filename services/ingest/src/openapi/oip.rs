@@ -230,12 +230,25 @@ fn repository() -> Vec<Operation> {
             &[(JSON, "RepositoryIndex")],
         )
     };
+    // Asking what there is changes nothing: reading it is as good.
+    let read = Operation {
+        answers: vec![Good::ok(
+            "Every version of every model.",
+            &[(JSON, "RepositoryIndex")],
+        )],
+        ..Operation::get(
+            "/v2/repository/index",
+            "readRepositoryIndex",
+            "Every version of every model",
+        )
+    };
     let change = |path, id, summary| Operation {
         refusals: &[400, 401, 403, 404, 501, 503],
         ..post(path, id, summary, &[])
     };
     vec![
         index,
+        read,
         change(
             "/v2/repository/models/{model}/load",
             "loadModel",

@@ -66,9 +66,9 @@ pub(super) fn parameter(name: &str) -> Known {
         ),
         "Prefer" => (
             header,
-            "respond-async answers 202 at once, with the Location of the result.",
-            json!({"type": "string", "enum": ["respond-async", "respond-async, wait=1"]}),
-            None,
+            "respond-async answers 202 at once, with the Location of the result; what is not known is ignored (RFC 7240).",
+            json!({"type": "string"}),
+            Some(json!("respond-async, wait=1")),
         ),
         _ => (
             header,
