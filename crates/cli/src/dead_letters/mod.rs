@@ -3,6 +3,7 @@
 mod filter;
 mod list;
 mod marker;
+mod original;
 mod pile;
 mod place;
 mod purge;

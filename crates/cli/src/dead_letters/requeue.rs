@@ -10,11 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use millrace_kafka::{
-    Headers, Metrics, OutRecord, ProducerSettings, TransactionError, TransactionSettings,
-    Transactions,
+    Metrics, ProducerSettings, TransactionError, TransactionSettings, Transactions,
 };
-use millrace_wire::avro::DeadLetter;
-use millrace_wire::headers::{ATTEMPTS, DEADLINE, REPLY_TO};
 use serde::Serialize;
 
 use crate::ask::{self, Yes};
@@ -26,6 +23,7 @@ use crate::whole_topic::MAX_RECORD_BYTES;
 
 use super::filter::Filter;
 use super::marker;
+use super::original;
 use super::pile::{Letter, Letters, Pile};
 use super::place::Coordinates;
 
@@ -189,7 +187,7 @@ fn write(
     let topic: Arc<str> = topic.into();
     let (mut records, mut lines) = (Vec::new(), Vec::new());
     for letter in chunk {
-        let record = original(letters.read(letter.letter)?);
+        let record = original::of(letters.read(letter.letter)?);
         lines.push(Requeued {
             letter: letter.letter.to_string(),
             source: letter.source.clone(),
@@ -213,13 +211,13 @@ fn write(
         }
         Err(TransactionError::Refused { index, source }) => {
             let place = chunk.get(index / 2).map(|letter| letter.source.clone());
+            let beside = match lines.len() {
+                1 => String::new(),
+                several => format!(", nor were the {} beside it", several - 1),
+            };
             let sentence = format!(
-                "{} {} were not written back: {source}; do its topic and partition still exist?",
-                place.unwrap_or_default(),
-                match lines.len() {
-                    1 => String::new(),
-                    several => format!("and the {} beside it", several - 1),
-                }
+                "{} was not written back{beside}: {source}; do its topic and partition still exist?",
+                place.unwrap_or_default()
             );
             Err(anyhow::anyhow!(sentence))
         }
@@ -230,76 +228,10 @@ fn write(
     }
 }
 
-/// The record as it was, but for what only its first sender needed, and with how often it was tried.
-fn original(letter: DeadLetter) -> OutRecord {
-    let mut headers = Headers::with_capacity(letter.headers.len() + 1);
-    let mut attempts = i64::from(letter.attempts);
-    for header in letter.headers {
-        match header.name.as_str() {
-            DEADLINE | REPLY_TO => {}
-            ATTEMPTS => {
-                let text = header
-                    .value
-                    .as_deref()
-                    .and_then(|value| std::str::from_utf8(value).ok());
-                let before: i64 = text.and_then(|text| text.parse().ok()).unwrap_or(0);
-                attempts = attempts.saturating_add(before);
-            }
-            _ => headers.push(header.name, header.value),
-        }
-    }
-    headers.push_text(ATTEMPTS, attempts.to_string());
-    OutRecord {
-        topic: letter.topic.into(),
-        partition: Some(letter.partition),
-        key: letter.key,
-        value: letter.value,
-        headers,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use millrace_wire::avro::Header;
-
     use super::*;
-    use crate::dead_letters::pile::tests::{dead_letter, pile};
-
-    fn header(name: &str, value: &str) -> Header {
-        Header {
-            name: name.to_owned(),
-            value: Some(value.as_bytes().to_vec()),
-        }
-    }
-
-    #[test]
-    fn the_record_is_as_it_was_but_for_its_sender_and_its_attempts() {
-        let mut letter = dead_letter(7);
-        letter.headers = vec![
-            header("b", "1"),
-            header(REPLY_TO, "mill.replies/3"),
-            header("a", "2"),
-            header(ATTEMPTS, "4"),
-            header("b", "3"),
-            header(DEADLINE, "17"),
-        ];
-        let record = original(letter);
-        let headers: Vec<_> = record.headers.iter().collect();
-        let text = |name, value: &'static str| (name, Some(value.as_bytes()));
-        assert_eq!(
-            headers,
-            [
-                text("b", "1"),
-                text("a", "2"),
-                text("b", "3"),
-                text(ATTEMPTS, "5")
-            ]
-        );
-        assert_eq!(&*record.topic, "mill.requests.digits");
-        assert_eq!(record.partition, Some(0));
-        assert_eq!(record.key.as_deref(), Some(&b"key"[..]));
-        assert_eq!(record.value.as_deref(), Some(&b"value"[..]));
-    }
+    use crate::dead_letters::pile::tests::pile;
 
     #[test]
     fn a_transaction_takes_so_many_bytes_and_records() {
