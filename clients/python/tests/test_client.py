@@ -21,7 +21,17 @@ from millrace._outstanding import Future, Outstanding
 from millrace._progress import Progress
 
 SOURCE = Path(millrace.__file__).parents[1]
-HEAVY = {"pandas", "polars", "PIL", "scipy", "pyarrow", "confluent_kafka", "ml_dtypes"}
+HEAVY = {
+    "asyncio",
+    "ssl",
+    "pandas",
+    "polars",
+    "PIL",
+    "scipy",
+    "pyarrow",
+    "confluent_kafka",
+    "ml_dtypes",
+}
 
 
 def test_importing_is_quick_and_loads_nothing_heavy():

@@ -12,7 +12,8 @@ with millrace.Client("localhost:9092") as client:
 calls of Cluster Serving. The exceptions are one tree: see `MillraceError`.
 """
 
-from millrace._async_client import AsyncClient
+from typing import TYPE_CHECKING, Any
+
 from millrace._client import Client
 from millrace._columns import Sparse
 from millrace._exceptions import (
@@ -37,6 +38,9 @@ from millrace._outstanding import Future
 from millrace._prediction import Prediction
 from millrace._queues import InputQueue, OutputQueue
 from millrace._signature import Model, TensorSpec
+
+if TYPE_CHECKING:
+    from millrace._async_client import AsyncClient
 
 __version__ = "0.1.0"
 
@@ -68,3 +72,12 @@ __all__ = [
     "WrongType",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`AsyncClient` is imported when it is asked for: asyncio costs a fifth of the whole import."""
+    if name == "AsyncClient":
+        from millrace._async_client import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

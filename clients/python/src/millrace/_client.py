@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from millrace._exceptions import InputError, MillraceError
 from millrace._follow import Result, Start, follow
-from millrace._http import HttpLine, HttpSettings
 from millrace._inputs import Binder, Casting, gather
 from millrace._kafka import KafkaLine, Place
 from millrace._outstanding import Future
@@ -21,6 +19,11 @@ from millrace._progress import Progress
 from millrace._quick import Quick, quick_submit
 from millrace._settings import Settings, brokers_of, is_url, prefix_of
 from millrace._signature import Model
+
+if TYPE_CHECKING:
+    import ssl
+
+    from millrace._http import HttpLine
 
 # How long a signature is used before it is looked up again: over Kafka it costs nothing to ask.
 _KAFKA_FRESH_S = 0.5
@@ -105,6 +108,8 @@ class Client:
         }
         if target is not None and is_url(target):
             headers = {"Authorization": f"Bearer {token}"} if token else {}
+            from millrace._http import HttpLine, HttpSettings  # costs an import of http and ssl
+
             self._line = HttpLine(
                 HttpSettings(target, headers, tls=tls, connections=connections, **limits)
             )
@@ -274,14 +279,14 @@ class Client:
         Raises:
             ConnectionFailed: The topic cannot be read, or the client speaks HTTP.
         """
-        if isinstance(self._line, HttpLine):
+        if not isinstance(self._line, KafkaLine):
             raise MillraceError("results can be followed over Kafka only", code="UNIMPLEMENTED")
         return follow(self._line.settings, model, start, idle)
 
     def models(self) -> list[Model]:
         """Every model version that somebody alive serves, with its signature."""
         line = self._line
-        return line.models() if isinstance(line, HttpLine) else line.catalog.models()
+        return line.catalog.models() if isinstance(line, KafkaLine) else line.models()
 
     def model(self, name: str, *, version: int | None = None, label: str | None = None) -> Model:
         """The signature of a model.
@@ -324,7 +329,7 @@ class Client:
 
     def __repr__(self) -> str:
         settings = self._line.settings
-        where = settings.url if isinstance(settings, HttpSettings) else settings.brokers
+        where = settings.brokers if isinstance(settings, Settings) else settings.url
         return f"millrace.Client({where!r})"
 
     def _submit(

@@ -6,7 +6,6 @@ tens of thousands are made per second.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -99,6 +98,8 @@ class Future:
     def __await__(self) -> Generator[Any, None, Prediction]:
         """The prediction, for `await`."""
         if not self.done():
+            import asyncio  # who awaits has it; others need not wait for it
+
             loop = asyncio.get_running_loop()
             arrived: asyncio.Future[None] = loop.create_future()
 
