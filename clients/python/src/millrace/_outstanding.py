@@ -111,8 +111,16 @@ class Future:
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(arrive)
 
+            def expire() -> None:
+                self._owner.expire_one(self)
+
             self.add_done_callback(wake)
-            yield from arrived.__await__()
+            # Whoever looks after all deadlines does so a few times a second only.
+            timer = loop.call_later(self._deadline - time.monotonic(), expire)
+            try:
+                yield from arrived.__await__()
+            finally:
+                timer.cancel()
         return self.result()
 
     def __repr__(self) -> str:
