@@ -7,9 +7,5 @@ from line import Line
 
 @pytest.fixture(scope="session")
 def line(tmp_path_factory):
-    line = Line(tmp_path_factory.mktemp("line"))
-    try:
-        line.start()
+    with Line(tmp_path_factory.mktemp("line")) as line:
         yield line
-    finally:
-        line.stop()

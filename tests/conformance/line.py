@@ -50,6 +50,17 @@ class Line:
             except subprocess.TimeoutExpired:
                 process.kill()
 
+    def __enter__(self) -> "Line":
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def _apply_topics(self) -> None:
         names = [name for names in MODELS.values() for name in names]
         models = [argument for name in names for argument in ("--model", name)]

@@ -10,12 +10,8 @@ import millrace
 
 @pytest.fixture(scope="session")
 def line(tmp_path_factory):
-    line = Line(tmp_path_factory.mktemp("line"))
-    try:
-        line.start()
+    with Line(tmp_path_factory.mktemp("line")) as line:
         yield line
-    finally:
-        line.stop()
 
 
 @pytest.fixture(scope="session", params=["kafka", "http"])

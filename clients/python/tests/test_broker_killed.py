@@ -54,12 +54,8 @@ def line_of_its_own(broker, tmp_path_factory, monkeypatch):
     """A line that serves `affine` alone, on a broker of its own."""
     monkeypatch.setenv("MILLRACE_KAFKA__BROKERS", broker.start())
     monkeypatch.setattr(line_module, "MODELS", {"tests/models": ["affine"]})
-    line = Line(tmp_path_factory.mktemp("own-line"))
-    try:
-        line.start()
+    with Line(tmp_path_factory.mktemp("own-line")) as line:
         yield line
-    finally:
-        line.stop()
 
 
 def test_a_killed_broker_costs_no_outcome_and_no_record(broker, line_of_its_own):

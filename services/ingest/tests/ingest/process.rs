@@ -1,5 +1,6 @@
 //! An ingest in a process of its own, so that its memory and descriptors are nobody else's.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use millrace_ingest::Settings;
 use tempfile::TempDir;
+
+use crate::client::get;
 
 /// How long it may take to listen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,6 +56,17 @@ impl Process {
     /// Whether it has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Refusals so far, by reason.
+    pub(crate) fn rejected(&self) -> BTreeMap<String, u64> {
+        const NAME: &str = "millrace_ingest_rejected_total{reason=\"";
+        let text = get(self.address, "/metrics").text();
+        let counts = text.lines().filter_map(|line| {
+            let (reason, count) = line.strip_prefix(NAME)?.split_once("\"} ")?;
+            Some((reason.to_owned(), count.parse().ok()?))
+        });
+        counts.collect()
     }
 
     /// Memory that it occupies, in bytes.

@@ -86,7 +86,7 @@ impl Stage {
 
     /// Holds one row against its expectation and everybody else's.
     pub(super) fn check(&mut self, row: &Row) -> Result<(), String> {
-        let before = self.rejected();
+        let before = self.process.rejected();
         let ignored_before = self.ignored_keys();
         for request in &row.requests {
             let answer = self.send(request)?;
@@ -98,7 +98,7 @@ impl Stage {
                 return Err("a refused request reached Kafka".to_owned());
             }
         }
-        check_counted(row, &before, &self.rejected())?;
+        check_counted(row, &before, &self.process.rejected())?;
         let ignored = self.ignored_keys() - ignored_before;
         if ignored != row.expectation.ignored_keys {
             return Err(format!("{ignored} keys counted as ignored"));
@@ -113,17 +113,6 @@ impl Stage {
         connection
             .read()
             .ok_or_else(|| "the connection was closed without an answer".to_owned())
-    }
-
-    /// Refusals so far, by reason.
-    fn rejected(&self) -> BTreeMap<String, u64> {
-        const NAME: &str = "millrace_ingest_rejected_total{reason=\"";
-        let text = get(self.process.address, "/metrics").text();
-        let counts = text.lines().filter_map(|line| {
-            let (reason, count) = line.strip_prefix(NAME)?.split_once("\"} ")?;
-            Some((reason.to_owned(), count.parse().ok()?))
-        });
-        counts.collect()
     }
 
     fn ignored_keys(&self) -> u64 {

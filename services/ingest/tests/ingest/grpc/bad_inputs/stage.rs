@@ -11,7 +11,6 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::{MODEL_INFER, PREDICT, call};
-use crate::client::get;
 use crate::grpc::proto::inference::ModelInferRequest;
 use crate::grpc::proto::tensorflow::serving::PredictRequest;
 use crate::grpc::{PATIENCE, channel, check_alive, good};
@@ -160,13 +159,13 @@ impl Stage {
     }
 
     fn check_row(&mut self, row: &Row<'_>) -> Result<(), String> {
-        let before = self.rejected();
+        let before = self.process.rejected();
         let channel = self.connect();
         let refusal = row.refusal(self.send(&channel, row))?;
         if self.scene.has_seen(&refusal.id) {
             return Err("a refused request reached Kafka".to_owned());
         }
-        check_counted(&refusal.reason, before, &self.rejected())?;
+        check_counted(&refusal.reason, before, &self.process.rejected())?;
         if !self.process.is_running() {
             return Err("the process has ended".to_owned());
         }
@@ -183,17 +182,6 @@ impl Stage {
         let called = call(channel.clone(), row.path, row.message.clone());
         let patiently = async { tokio::time::timeout(PATIENCE, called).await.unwrap() };
         self.runtime.block_on(patiently).map(|_| ())
-    }
-
-    /// Refusals so far, by reason.
-    fn rejected(&self) -> BTreeMap<String, u64> {
-        const NAME: &str = "millrace_ingest_rejected_total{reason=\"";
-        let text = get(self.process.address, "/metrics").text();
-        let counts = text.lines().filter_map(|line| {
-            let (reason, count) = line.strip_prefix(NAME)?.split_once("\"} ")?;
-            Some((reason.to_owned(), count.parse().ok()?))
-        });
-        counts.collect()
     }
 
     /// Repeats leave neither memory nor descriptors behind, and none is slow.
