@@ -115,7 +115,7 @@ fn converted(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
 }
 
 /// The Arrow type whose values are a tensor's.
-fn arrow_type(dtype: DType) -> DataType {
+pub(crate) fn arrow_type(dtype: DType) -> DataType {
     match dtype {
         DType::Bool => DataType::Boolean,
         DType::Int8 => DataType::Int8,

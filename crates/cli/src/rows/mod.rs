@@ -31,6 +31,7 @@ use millrace_wire::Signature;
 
 use crate::progress::Total;
 
+pub(crate) use elements::arrow_type;
 pub(crate) use format::Format;
 pub(crate) use images::list as list_images;
 pub(crate) use inputs::Inputs;

@@ -12,9 +12,9 @@ use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use half::bf16;
-use millrace_wire::{Column, DType, Record, Signature, Tensor, TensorBuilder, TensorSpec};
+use millrace_wire::{DType, Record, Signature, Tensor, TensorSpec};
 
-use crate::rows::Chunk;
+use crate::rows::{Chunk, arrow_type};
 
 /// The columns of the output.
 #[derive(Clone, Debug)]
@@ -61,7 +61,10 @@ impl Columns {
                     "the model has an output {name}; name the column of errors with --error-column"
                 );
             }
-            let data_type = nested(leaf(output.dtype), output.shape.len().saturating_sub(1));
+            let data_type = nested(
+                arrow_type(output.dtype),
+                output.shape.len().saturating_sub(1),
+            );
             types.push(data_type.clone());
             fields.push(Arc::new(Field::new(name, data_type, true)));
         }
@@ -145,7 +148,7 @@ impl Columns {
             let index = record.column_index(&output.name);
             let index = index.with_context(|| format!("a reply has no output {}", output.name))?;
             for run in record.uniform_runs() {
-                arrays.push(array(&tensor(record, index, run)?)?);
+                arrays.push(array(&record.tensor_of_rows(index, run)?)?);
             }
         }
         for array in &arrays {
@@ -165,35 +168,6 @@ impl Columns {
                 Ok(concat(&borrowed)?)
             }
         }
-    }
-}
-
-/// Rows of one shape of an output.
-fn tensor(record: &Record, index: usize, rows: Range<usize>) -> anyhow::Result<Tensor> {
-    let column: &Column = &record.columns()[index];
-    let shape = record.row_shape(index, rows.start);
-    let mut builder = TensorBuilder::new(column.name(), column.dtype(), &shape, rows.len())?;
-    record.copy_rows(index, rows, &mut builder)?;
-    Ok(builder.finish())
-}
-
-/// The Arrow type of a single value.
-fn leaf(dtype: DType) -> DataType {
-    match dtype {
-        DType::Bool => DataType::Boolean,
-        DType::Int8 => DataType::Int8,
-        DType::Int16 => DataType::Int16,
-        DType::Int32 => DataType::Int32,
-        DType::Int64 => DataType::Int64,
-        DType::Uint8 => DataType::UInt8,
-        DType::Uint16 => DataType::UInt16,
-        DType::Uint32 => DataType::UInt32,
-        DType::Uint64 => DataType::UInt64,
-        DType::Float16 => DataType::Float16,
-        DType::Bfloat16 | DType::Float32 => DataType::Float32,
-        DType::Float64 => DataType::Float64,
-        DType::String => DataType::Utf8,
-        DType::Bytes => DataType::Binary,
     }
 }
 
@@ -241,7 +215,7 @@ fn values(tensor: &Tensor) -> anyhow::Result<ArrayRef> {
         }
         dtype => {
             let width = dtype.element_size_bytes().unwrap_or(1);
-            let data = ArrayData::builder(leaf(dtype))
+            let data = ArrayData::builder(arrow_type(dtype))
                 .len(bytes.len() / width)
                 .add_buffer(Buffer::from(bytes));
             Ok(make_array(data.build()?))

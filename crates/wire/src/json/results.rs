@@ -7,7 +7,7 @@ use crate::{DType, Record, Tensor};
 use super::decimal::{Floats, push_f32, push_f64};
 use super::limits::JsonRules;
 use super::method::{Classes, Described, Method, value_among};
-use super::write::{WriteError, push_string, read_columns};
+use super::write::{WriteError, push_string};
 
 /// Some rows of a classification, all with as many classes.
 pub(crate) struct ClassRun {
@@ -182,8 +182,8 @@ fn read_one(
     column: usize,
     rows: &std::ops::Range<usize>,
 ) -> Result<Tensor, WriteError> {
-    let mut tensors = read_columns(outputs, column..column + 1, rows)?;
-    Ok(tensors.remove(0))
+    let tensor = outputs.tensor_of_rows(column, rows.clone());
+    tensor.map_err(WriteError::Column)
 }
 
 fn separate(index: usize, out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use half::{bf16, f16};
 
-use crate::{DType, Record, Tensor, TensorBuilder, TensorError};
+use crate::{DType, Record, Tensor, TensorError};
 
 use super::decimal::{Floats, push_f32, push_f64};
 use super::layout::{Layout, ListStyle, push_lists};
@@ -81,7 +81,10 @@ pub fn write_predictions(
 fn push_rows(outputs: &Record, style: Style, out: &mut Vec<u8>) -> Result<(), WriteError> {
     let named = outputs.columns().len() > 1;
     for run in outputs.uniform_runs() {
-        let tensors = read_columns(outputs, 0..outputs.columns().len(), &run)?;
+        let tensors = (0..outputs.columns().len())
+            .map(|column| outputs.tensor_of_rows(column, run.clone()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(WriteError::Column)?;
         for row in 0..run.len() {
             if named {
                 if run.start + row > 0 {
@@ -130,41 +133,20 @@ fn push_column(
     let inside = style.inside(1);
     out.push(b'[');
     for run in outputs.uniform_runs() {
-        for tensor in read_columns(outputs, column..column + 1, &run)? {
-            for row in 0..run.len() {
-                match run.start + row {
-                    0 => inside.layout.break_line(out),
-                    _ => inside.layout.separate(out),
-                }
-                push_value(&tensor, row, inside, out);
+        let tensor = outputs
+            .tensor_of_rows(column, run.clone())
+            .map_err(WriteError::Column)?;
+        for row in 0..run.len() {
+            match run.start + row {
+                0 => inside.layout.break_line(out),
+                _ => inside.layout.separate(out),
             }
+            push_value(&tensor, row, inside, out);
         }
     }
     style.layout.break_line(out);
     out.push(b']');
     Ok(())
-}
-
-/// Rows of one shape as one tensor per column.
-pub(super) fn read_columns(
-    outputs: &Record,
-    columns: std::ops::Range<usize>,
-    rows: &std::ops::Range<usize>,
-) -> Result<Vec<Tensor>, WriteError> {
-    let mut tensors = Vec::with_capacity(columns.len());
-    for index in columns {
-        let Some(column) = outputs.columns().get(index) else {
-            break;
-        };
-        let shape = outputs.row_shape(index, rows.start);
-        let mut builder = TensorBuilder::new(column.name(), column.dtype(), &shape, rows.len())
-            .map_err(WriteError::Column)?;
-        outputs
-            .copy_rows(index, rows.clone(), &mut builder)
-            .map_err(WriteError::Column)?;
-        tensors.push(builder.finish());
-    }
-    Ok(tensors)
 }
 
 fn push_object(tensors: &[Tensor], row: usize, style: Style, out: &mut Vec<u8>) {

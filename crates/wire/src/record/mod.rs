@@ -210,14 +210,19 @@ impl Record {
 
     /// A whole column as a tensor; fails if its rows differ in shape.
     pub fn tensor(&self, column: usize) -> Result<Tensor, TensorError> {
-        let rows = self.rows();
-        let Some(data) = self.columns().get(column) else {
-            return Err(range_error(column, 0..rows));
+        self.tensor_of_rows(column, 0..self.rows())
+    }
+
+    /// Some rows of a column, at least one, as a tensor; fails if they differ in shape.
+    pub fn tensor_of_rows(&self, column: usize, rows: Range<usize>) -> Result<Tensor, TensorError> {
+        let data = self.columns().get(column);
+        let Some(data) = data.filter(|_| rows.start < self.rows()) else {
+            return Err(range_error(column, rows));
         };
-        let shape = self.shape_of_row(data, 0);
+        let shape = self.shape_of_row(data, rows.start);
         let name = Arc::clone(&data.field.name);
-        let mut builder = TensorBuilder::new(name, data.dtype(), &shape, rows)?;
-        self.copy_rows(column, 0..rows, &mut builder)?;
+        let mut builder = TensorBuilder::new(name, data.dtype(), &shape, rows.len())?;
+        self.copy_rows(column, rows, &mut builder)?;
         Ok(builder.finish())
     }
 }

@@ -1,7 +1,7 @@
 //! A result with only some of its outputs, as the Arrow stream of an answer.
 
 use millrace_wire::oip::ResponseError;
-use millrace_wire::{ColumnParts, Record, Tensor, TensorBuilder, TensorError, TensorSlice};
+use millrace_wire::{ColumnParts, Record, Tensor, TensorError, TensorSlice};
 
 use super::error::OipError;
 use crate::front::Error;
@@ -37,15 +37,7 @@ fn whole(tensor: &Tensor) -> TensorSlice<'_> {
 
 /// The rows of an output, as one tensor for each run of rows of the same shape.
 fn runs(result: &Record, index: usize) -> Result<Vec<Tensor>, TensorError> {
-    let Some(column) = result.columns().get(index) else {
-        return Ok(Vec::new());
-    };
-    let mut tensors = Vec::new();
-    for rows in result.uniform_runs() {
-        let shape = result.row_shape(index, rows.start);
-        let mut tensor = TensorBuilder::new(column.name(), column.dtype(), &shape, rows.len())?;
-        result.copy_rows(index, rows, &mut tensor)?;
-        tensors.push(tensor.finish());
-    }
-    Ok(tensors)
+    let runs = result.uniform_runs().into_iter();
+    runs.map(|rows| result.tensor_of_rows(index, rows))
+        .collect()
 }
