@@ -9,7 +9,7 @@ use anyhow::Context;
 use millrace_boot::{AdminServer, Gate, Health, Shutdown};
 use prometheus_client::registry::Registry;
 
-use crate::engine::OnnxLibrary;
+use crate::engine::Libraries;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::models;
@@ -34,13 +34,13 @@ pub struct App {
 }
 
 impl App {
-    /// Loads ONNX Runtime, finds the models and binds the admin address. Brokers are contacted and models loaded later,
+    /// Finds the models and binds the admin address. Brokers are contacted and models loaded later,
     /// by [`run_until_stopped`](Self::run_until_stopped).
     ///
     /// # Errors
-    /// A sentence for the operator: no library, no models, an address in use.
+    /// A sentence for the operator: no models, an address in use.
     pub fn build(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
-        let library = OnnxLibrary::load(settings.engine.library.as_deref())?;
+        let libraries = Libraries::new(&settings.engine);
         let found = models::scan(&settings)?;
         settings.kafka.check().context("the kafka settings")?;
         let mut registry = Registry::default();
@@ -56,7 +56,7 @@ impl App {
         let startup = Startup {
             settings: settings.clone(),
             replica,
-            library,
+            libraries,
             found,
             shutdown: shutdown.clone(),
             metrics,

@@ -17,8 +17,11 @@ mod startup;
 mod topics;
 
 pub use app::App;
-pub use engine::{Engine, EngineError, LoadError, OnnxEngine, OnnxLibrary};
+pub use engine::{
+    Engine, EngineError, EngineKind, Libraries, LoadError, ModelFiles, OnnxEngine, OnnxLibrary,
+};
 pub use settings::{
-    BatchSettings, ConsumerSettings, EngineSettings, ModelSettings, ProducerSettings, Settings,
-    TopicSettings,
+    BatchSettings, ConsumerSettings, EngineSettings, ModelSettings, OnnxSettings, OpenVinoHint,
+    OpenVinoSettings, Optimization, ProducerSettings, Provider, Settings, TopicSettings,
+    TorchSettings,
 };

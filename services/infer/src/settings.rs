@@ -7,6 +7,13 @@ use millrace_boot::{AdminSettings, InvalidSetting, TelemetrySettings, Validate};
 use millrace_kafka::Cluster;
 use serde::{Deserialize, Serialize};
 
+mod engine;
+
+pub use engine::{
+    EngineSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, Provider,
+    TorchSettings,
+};
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -93,28 +100,6 @@ impl Default for ModelSettings {
             path: PathBuf::from("models"),
             names: Vec::new(),
             lease: Duration::from_secs(9),
-        }
-    }
-}
-
-/// How engines compute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EngineSettings {
-    /// Path of `libonnxruntime.so`; without it the one beside the program is taken, then the system loader's.
-    pub library: Option<PathBuf>,
-    /// Threads that compute one batch. For large models the number of cores, for small ones 1.
-    pub threads: usize,
-    /// Batches computed at the same time; each has a session and a copy of the weights.
-    pub instances: usize,
-}
-
-impl Default for EngineSettings {
-    fn default() -> Self {
-        Self {
-            library: None,
-            threads: 1,
-            instances: 1,
         }
     }
 }
@@ -249,14 +234,6 @@ impl TopicSettings {
             self.prefix
         );
         Err(InvalidSetting::new("topics.prefix", problem))
-    }
-}
-
-impl EngineSettings {
-    /// The first value that cannot be; `section` is where it stands.
-    pub(crate) fn validate(&self, section: &str) -> Result<(), InvalidSetting> {
-        at_least(&format!("{section}.threads"), self.threads, 1)?;
-        at_least(&format!("{section}.instances"), self.instances, 1)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::descriptors::{Publisher, announcement};
-use crate::engine::OnnxLibrary;
+use crate::engine::Libraries;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::models::{self, Found, ModelSource};
@@ -44,7 +44,7 @@ pub(crate) enum Event {
 pub(crate) struct Startup {
     pub(crate) settings: Settings,
     pub(crate) replica: String,
-    pub(crate) library: OnnxLibrary,
+    pub(crate) libraries: Libraries,
     pub(crate) found: Vec<Found>,
     pub(crate) shutdown: Shutdown,
     pub(crate) metrics: Metrics,
@@ -122,7 +122,7 @@ impl Startup {
             Err(error) => return Ok(Err(with_causes(error))),
         };
         info!(model = source.name, version = source.version, file = %source.file.display(), "loading");
-        let model = match models::load(source, &self.library) {
+        let model = match models::load(source, &self.libraries) {
             Ok(model) => model,
             Err(error) => return Ok(Err(format!("{error:#}"))),
         };

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 
 use millrace_wire::{Signature, Tensor};
 
+mod kind;
+mod libraries;
 mod onnx;
-mod onnx_strings;
-mod onnx_values;
 
-#[cfg(test)]
-mod onnx_tests;
-
+pub use kind::EngineKind;
+pub use libraries::{Libraries, ModelFiles};
 pub use onnx::{OnnxEngine, OnnxLibrary};
 
 /// One loaded model that one thread runs.
@@ -83,6 +82,14 @@ pub enum LoadError {
         loaded: Option<PathBuf>,
         /// The one that was asked for.
         asked: Option<PathBuf>,
+    },
+    /// This program was built without the engine.
+    #[error(
+        "this millrace-infer was built without the engine {kind}; build it with `--features {kind}`"
+    )]
+    NotBuilt {
+        /// The engine.
+        kind: EngineKind,
     },
     /// The model file.
     #[error("{} cannot be loaded", file.display())]

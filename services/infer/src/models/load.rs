@@ -9,7 +9,7 @@ use millrace_wire::{Signature, Tensor, TensorError, TensorSpec, VariableData};
 use tracing::warn;
 
 use super::{ModelSource, sha256};
-use crate::engine::{Engine, EngineError, LoadError, OnnxEngine, OnnxLibrary};
+use crate::engine::{Engine, EngineError, EngineKind, Libraries, LoadError, ModelFiles};
 use crate::settings::BatchSettings;
 
 /// Builds one more engine of a model.
@@ -48,15 +48,17 @@ impl fmt::Debug for LoadedModel {
 ///
 /// # Errors
 /// One sentence that says what is wrong with the model, and what to do where that is known.
-pub(crate) fn load(source: &ModelSource, library: &OnnxLibrary) -> anyhow::Result<LoadedModel> {
+pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Result<LoadedModel> {
     let sha256 = sha256(&source.file)?;
     let build: BuildEngine = {
-        let (library, file, threads) = (
-            library.clone(),
-            source.file.clone(),
-            source.options.engine.threads,
-        );
-        Arc::new(move || Ok(Box::new(OnnxEngine::load(&library, &file, threads)?)))
+        let files = ModelFiles {
+            folder: source.file.parent().unwrap_or(&source.file).to_owned(),
+            main: source.file.clone(),
+            kind: EngineKind::Onnx,
+            declared: None,
+        };
+        let (libraries, options) = (libraries.clone(), source.options.engine.clone());
+        Arc::new(move || libraries.build(&files, &options))
     };
     let mut engines = Vec::with_capacity(source.options.engine.instances);
     let mut contract = None;

@@ -86,9 +86,9 @@ impl ModelFile {
                 max_delay: self.batch.max_delay.unwrap_or(batch.max_delay),
             },
             engine: EngineSettings {
-                library: engine.library.clone(),
                 threads: self.engine.threads.unwrap_or(engine.threads),
                 instances: self.engine.instances.unwrap_or(engine.instances),
+                ..engine.clone()
             },
         }
     }

@@ -7,7 +7,9 @@ use arrow::datatypes::ArrowNativeType;
 use half::f16;
 use millrace_wire::{DType, Tensor, VariableData};
 
-use super::{Engine, EngineError, LoadError, OnnxEngine, OnnxLibrary};
+use super::{OnnxEngine, OnnxLibrary};
+use crate::engine::{Engine, EngineError, LoadError};
+use crate::settings::EngineSettings;
 
 /// Where tests find the library, instead of where `make setup` puts it.
 const LIBRARY_VARIABLE: &str = "MILLRACE_ENGINE__LIBRARY";
@@ -29,7 +31,7 @@ fn library() -> OnnxLibrary {
 
 fn load(model: &str) -> Result<OnnxEngine, LoadError> {
     let file = root().join("tests/models").join(model).join("1/model.onnx");
-    OnnxEngine::load(&library(), &file, 1)
+    OnnxEngine::load(&library(), &file, &EngineSettings::default())
 }
 
 fn numbers<T: ArrowNativeType>(name: &str, dtype: DType, rows: usize, values: &[T]) -> Tensor {

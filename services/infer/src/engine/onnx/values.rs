@@ -9,9 +9,9 @@ use millrace_wire::{DType, Tensor, VariableData};
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorRef, ValueType};
 
-use super::EngineError;
-use super::onnx::{dtype, engine_error};
-use super::onnx_strings::string_tensor;
+use super::strings::string_tensor;
+use super::{dtype, engine_error};
+use crate::engine::EngineError;
 
 /// A value that reads `input`'s buffer where it lies.
 pub(super) fn view_input(input: &Tensor) -> ort::Result<SessionInputValue<'_>> {

@@ -11,8 +11,15 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, TensorElementType, ValueType};
 use tracing::debug;
 
-use super::onnx_values::{read_output, view_input};
 use super::{Engine, EngineError, LoadError};
+use crate::settings::EngineSettings;
+use values::{read_output, view_input};
+
+mod strings;
+mod values;
+
+#[cfg(test)]
+mod tests;
 
 /// The file name that the system's loader knows the library by.
 const LIBRARY_NAME: &str = "libonnxruntime.so";
@@ -86,12 +93,16 @@ pub struct OnnxEngine {
 }
 
 impl OnnxEngine {
-    /// Loads a model file into a session that computes with `threads` threads, the calling one included.
+    /// Loads a model file into a session that computes as `options` say.
     ///
     /// # Errors
     /// [`LoadError::Model`] with ONNX Runtime's words, [`LoadError::Type`] for what no record can hold.
-    pub fn load(library: &OnnxLibrary, file: &Path, threads: usize) -> Result<Self, LoadError> {
-        let session = open_session(library, file, threads).map_err(|source| LoadError::Model {
+    pub fn load(
+        library: &OnnxLibrary,
+        file: &Path,
+        options: &EngineSettings,
+    ) -> Result<Self, LoadError> {
+        let session = open_session(library, file, options).map_err(|source| LoadError::Model {
             file: file.to_owned(),
             source: Box::new(source),
         })?;
@@ -103,13 +114,16 @@ impl OnnxEngine {
     }
 }
 
-fn open_session(library: &OnnxLibrary, file: &Path, threads: usize) -> ort::Result<Session> {
+fn open_session(
+    library: &OnnxLibrary,
+    file: &Path,
+    options: &EngineSettings,
+) -> ort::Result<Session> {
     let builder: SessionBuilder = Session::builder(&library.environment)?
-        .with_intra_threads(threads)?
+        .with_intra_threads(options.threads)?
         .with_inter_threads(1)?
-        // Spinning threads would take the cores that poll, encode and send.
-        .with_intra_op_spinning(false)?
-        .with_inter_op_spinning(false)?
+        .with_intra_op_spinning(options.onnx.spinning)?
+        .with_inter_op_spinning(options.onnx.spinning)?
         // ONNX Runtime keeps one memory plan per input shape that it has ever seen; our batch sizes vary.
         .with_memory_pattern(false)?
         .with_log_level(LogLevel::Warning)?;
@@ -142,7 +156,7 @@ fn specs(outlets: &[Outlet]) -> Result<Vec<TensorSpec>, LoadError> {
 }
 
 /// Our name for an element type, if records can hold it.
-pub(super) fn dtype(element: TensorElementType) -> Option<DType> {
+fn dtype(element: TensorElementType) -> Option<DType> {
     match element {
         TensorElementType::Bool => Some(DType::Bool),
         TensorElementType::Int8 => Some(DType::Int8),
@@ -183,7 +197,7 @@ impl Engine for OnnxEngine {
     }
 }
 
-pub(super) fn engine_error(error: ort::Error) -> EngineError {
+fn engine_error(error: ort::Error) -> EngineError {
     match error.code() {
         ort::ErrorCode::InvalidArgument => EngineError::Refused(Box::new(error)),
         _ => EngineError::Failed(Box::new(error)),
