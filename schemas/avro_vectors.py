@@ -22,6 +22,8 @@ def avro_messages():
         "inputs": [{"name": "input", "dtype": "FP32", "shape": [-1, 784]}],
         "outputs": [{"name": "output", "dtype": "FP32", "shape": [-1, 10]}],
         "max_batch_rows": 512,
+        "control_offset": 41,
+        "canary_percent": 5,
         "backlog_records": 0,
         "lease_until_unix_ms": 1767225600000,
     }
@@ -33,6 +35,8 @@ def avro_messages():
         "inputs": [],
         "outputs": [],
         "weights_sha256": "",
+        "control_offset": -1,
+        "canary_percent": 0,
     }
     letter = {
         "key": b"\x00key",
@@ -54,7 +58,18 @@ def avro_messages():
         "failed_at_unix_ms": 1767225600001,
     }
     bare = letter | {"key": None, "value": None, "headers": [], "timestamp_unix_ms": -1, "model": ""}
+    control = {
+        "model": "ffnn",
+        "labels": {"canary": 2**40, "old": None, "stable": 3},
+        "canary": {"label": "canary", "percent": 5},
+        "unloaded": False,
+        "changed_at_unix_ms": 1767225600000,
+        "changed_by": "anna@host",
+    }
+    unloaded = control | {"labels": {}, "canary": None, "unloaded": True, "changed_by": "Mühle: 🌊"}
     return {
+        "control": ("model_control", control),
+        "control-unloaded": ("model_control", unloaded),
         "model-available": ("model_descriptor", descriptor),
         "model-failed": ("model_descriptor", failed),
         "dead-letter": ("dead_letter", letter),

@@ -136,6 +136,8 @@ def publish(brokers: str, prefix: str) -> None:
         "inputs": [{"name": "x", **tensor}],
         "outputs": [{"name": "y", **tensor}],
         "max_batch_rows": 1,
+        "control_offset": -1,
+        "canary_percent": 0,
         "backlog_records": 0,
         "lease_until_unix_ms": int(time.time() * 1000) + 3_600_000,
     }

@@ -186,6 +186,8 @@ pub(crate) mod tests {
             inputs: Vec::new(),
             outputs: Vec::new(),
             max_batch_rows: 128,
+            control_offset: -1,
+            canary_percent: 0,
             backlog_records: 5,
             lease_until_unix_ms: 10_000,
         }

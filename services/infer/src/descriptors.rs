@@ -191,6 +191,8 @@ pub(crate) fn announcement(
         inputs: Vec::new(),
         outputs: Vec::new(),
         max_batch_rows: 0,
+        control_offset: -1,
+        canary_percent: 0,
         backlog_records: 0,
         lease_until_unix_ms: 0,
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from millrace._signature import TensorSpec
 
 # Marker of a single object, CRC-64-AVRO of the schema in its canonical form.
-HEADER = b"\xc3\x01" + bytes.fromhex("e69f14b050724aed")
+HEADER = b"\xc3\x01" + bytes.fromhex("dcc1e50b422dd388")
 _STATES = ("LOADING", "AVAILABLE", "UNLOADING", "END", "FAILED")
 _MOST_ITEMS = 1 << 16
 
@@ -32,6 +32,8 @@ class Descriptor:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     max_batch_rows: int
+    control_offset: int
+    canary_percent: int
     backlog_records: int
     lease_until_unix_ms: int
 
@@ -57,6 +59,8 @@ def decode_descriptor(message: bytes) -> Descriptor:
         inputs=tuple(reader.tensors()),
         outputs=tuple(reader.tensors()),
         max_batch_rows=reader.long(),
+        control_offset=reader.long(),
+        canary_percent=reader.long(),
         backlog_records=reader.long(),
         lease_until_unix_ms=reader.long(),
     )

@@ -112,6 +112,7 @@ mod tests {
             [
                 "mill.replies",
                 "mill.models",
+                "mill.control",
                 "mill.idempotency",
                 "mill.dead-letters"
             ]
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn each_model_adds_requests_and_results() {
         let names = names(&["digits", "everything"]);
-        assert_eq!(names.len(), 8);
+        assert_eq!(names.len(), 9);
         assert!(names.contains(&"mill.requests.everything".to_owned()));
         assert!(names.contains(&"mill.results.digits".to_owned()));
     }
@@ -147,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn models_topic_is_compacted() {
+    fn topics_that_are_remembered_are_compacted_and_have_one_order() {
         let specs = TopicsFile::read(None).unwrap().expand("mill", &[]).unwrap();
-        let models = specs
-            .iter()
-            .find(|spec| spec.name == "mill.models")
-            .unwrap();
-        assert_eq!(models.config["cleanup.policy"], "compact");
+        for name in ["mill.models", "mill.control"] {
+            let spec = specs.iter().find(|spec| spec.name == name).unwrap();
+            assert_eq!(spec.config["cleanup.policy"], "compact");
+            assert_eq!(spec.partitions, 1);
+        }
     }
 
     #[test]

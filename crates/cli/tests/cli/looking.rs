@@ -21,6 +21,8 @@ fn descriptor(replica: &str, state: ModelState) -> ModelDescriptor {
         }],
         outputs: Vec::new(),
         max_batch_rows: 128,
+        control_offset: -1,
+        canary_percent: 0,
         backlog_records: 7,
         lease_until_unix_ms: i64::MAX,
     }

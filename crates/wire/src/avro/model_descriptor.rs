@@ -23,7 +23,7 @@ pub struct ModelDescriptor {
     pub replica: String,
     /// What the replica can do with this version.
     pub state: ModelState,
-    /// Why the state is `Failed`; empty otherwise.
+    /// Why the state is `Failed` or `End`; empty otherwise.
     pub reason: String,
     /// The version's labels, such as `stable`.
     pub labels: Vec<String>,
@@ -37,6 +37,11 @@ pub struct ModelDescriptor {
     pub outputs: Vec<TensorDescription>,
     /// The most rows that the replica gives to the model at once.
     pub max_batch_rows: i64,
+    /// Offset of the control record that the replica goes by for this model; -1 without one.
+    pub control_offset: i64,
+    /// Of the requests that name neither version nor label, how many of 100 go to this version as the
+    /// canary; 0 for every other version.
+    pub canary_percent: i32,
     /// Records of the replica's partitions that are not answered yet.
     pub backlog_records: i64,
     /// The replica is gone if this passes without a newer descriptor.

@@ -34,6 +34,7 @@ impl<'a> Walker<'a> {
     fn value(&mut self, schema: &'a Schema) -> Result<(), AvroError> {
         match schema {
             Schema::Null => Ok(()),
+            Schema::Boolean => self.boolean(),
             Schema::Int => {
                 let number = self.long()?;
                 i32::try_from(number).map_err(|_| self.damaged("an int beyond 32 bits"))?;
@@ -41,12 +42,7 @@ impl<'a> Walker<'a> {
             }
             Schema::Long => self.long().map(|_| ()),
             Schema::Bytes => self.bytes().map(|_| ()),
-            Schema::String => {
-                let bytes = self.bytes()?;
-                simdutf8::basic::from_utf8(bytes)
-                    .map_err(|_| self.damaged("text that is not UTF-8"))?;
-                Ok(())
-            }
+            Schema::String => self.text(),
             Schema::Enum(symbols) => {
                 self.names.push(schema);
                 self.index(symbols.symbols.len(), "an unknown symbol")
@@ -57,7 +53,11 @@ impl<'a> Walker<'a> {
                 let index = self.index(variants.len(), "an unknown branch of a union")?;
                 self.value(&variants[index])
             }
-            Schema::Array(array) => self.array(&array.items),
+            Schema::Array(array) => self.blocks(|walker| walker.value(&array.items)),
+            Schema::Map(map) => self.blocks(|walker| {
+                walker.text()?;
+                walker.value(&map.types)
+            }),
             Schema::Record(record) => {
                 self.names.push(schema);
                 for field in &record.fields {
@@ -78,7 +78,10 @@ impl<'a> Walker<'a> {
 
     /// Blocks of items, the last of them empty. An item of our schemas has one byte at least, so that
     /// a count beyond the bytes that follow is a lie.
-    fn array(&mut self, items: &'a Schema) -> Result<(), AvroError> {
+    fn blocks(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), AvroError>,
+    ) -> Result<(), AvroError> {
         loop {
             let count = self.long()?;
             if count == 0 {
@@ -92,9 +95,26 @@ impl<'a> Walker<'a> {
                 .filter(|&count| count <= self.datum.len() - self.at)
                 .ok_or_else(|| self.damaged("an array longer than the message"))?;
             for _ in 0..count {
-                self.value(items)?;
+                item(self)?;
             }
         }
+    }
+
+    fn boolean(&mut self) -> Result<(), AvroError> {
+        match self.datum.get(self.at) {
+            Some(0 | 1) => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(_) => Err(self.damaged("a boolean that is neither 0 nor 1")),
+            None => Err(self.damaged("the message ends within a value")),
+        }
+    }
+
+    fn text(&mut self) -> Result<(), AvroError> {
+        let bytes = self.bytes()?;
+        simdutf8::basic::from_utf8(bytes).map_err(|_| self.damaged("text that is not UTF-8"))?;
+        Ok(())
     }
 
     fn bytes(&mut self) -> Result<&'a [u8], AvroError> {

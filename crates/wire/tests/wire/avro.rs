@@ -1,6 +1,8 @@
 //! Avro messages agree with fastavro, and hostile ones are refused before they cost anything.
 
-use millrace_wire::avro::{AvroError, DeadLetter, ModelDescriptor, ModelState, TensorDescription};
+use millrace_wire::avro::{
+    AvroError, Canary, DeadLetter, ModelControl, ModelDescriptor, ModelState, TensorDescription,
+};
 use millrace_wire::{DType, TensorSpec};
 use serde_json::Value;
 
@@ -12,7 +14,7 @@ const HEADER_BYTES: usize = 10;
 fn messages_of_fastavro_read_as_the_index_says_and_are_written_alike() {
     let index = golden::index();
     let entries = index["avro"].as_array().unwrap();
-    assert!(entries.len() >= 4);
+    assert!(entries.len() >= 6);
     for entry in entries {
         let name = text(&entry["name"]);
         let message = golden::read("avro", &format!("{name}.avro"));
@@ -20,6 +22,11 @@ fn messages_of_fastavro_read_as_the_index_says_and_are_written_alike() {
             "dead_letter" => {
                 let letter = DeadLetter::decode(&message).unwrap();
                 (plain_letter(&letter), letter.encode().unwrap())
+            }
+            "model_control" => {
+                let control = ModelControl::decode(&message).unwrap();
+                let content = serde_json::to_value(&control).unwrap();
+                (content, control.encode().unwrap())
             }
             _ => {
                 let descriptor = ModelDescriptor::decode(&message).unwrap();
@@ -38,6 +45,8 @@ fn a_message_cut_off_at_any_byte_is_refused() {
         "dead-letter.avro",
         "dead-letter-tombstone.avro",
         "model-available.avro",
+        "control.avro",
+        "control-unloaded.avro",
     ] {
         let good = golden::read("avro", file);
         for length in 0..good.len() {
@@ -49,9 +58,14 @@ fn a_message_cut_off_at_any_byte_is_refused() {
                 ModelDescriptor::decode(&good[..length]).is_err(),
                 "{file} at {length}"
             );
+            assert!(
+                ModelControl::decode(&good[..length]).is_err(),
+                "{file} at {length}"
+            );
         }
         let longer = [&good[..], &[0]].concat();
         assert!(DeadLetter::decode(&longer).is_err() && ModelDescriptor::decode(&longer).is_err());
+        assert!(ModelControl::decode(&longer).is_err());
     }
 }
 
@@ -105,6 +119,46 @@ fn an_array_longer_than_the_message_is_refused() {
             .contains("an array longer than the message"),
         "{error}"
     );
+}
+
+#[test]
+fn what_is_wanted_of_a_model_must_be_possible() {
+    let mut control = ModelControl::decode(&golden::read("avro", "control.avro")).unwrap();
+    assert_eq!(control.labels["old"], None);
+    let canary = |percent| Canary {
+        label: "canary".to_owned(),
+        percent,
+    };
+    for percent in [-1, 101, i32::MAX] {
+        control.canary = Some(canary(percent));
+        let error = ModelControl::decode(&control.encode().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "field percent must be 0 to 100");
+    }
+    control.canary = Some(canary(100));
+    for version in [0, -3] {
+        control.labels.insert("stable".to_owned(), Some(version));
+        let error = ModelControl::decode(&control.encode().unwrap()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "field labels must be versions of at least 1"
+        );
+    }
+}
+
+#[test]
+fn a_boolean_is_zero_or_one_and_a_map_no_longer_than_its_message() {
+    let good = golden::read("avro", "control-unloaded.avro");
+    let at = good.len() - "Mühle: 🌊".len() - 1 - 6 - 2;
+    assert_eq!(good[at..at + 2], [0, 1], "no canary, then unloaded");
+    let mut odd = good.clone();
+    odd[at + 1] = 2;
+    let error = ModelControl::decode(&odd).unwrap_err().to_string();
+    assert!(error.contains("neither 0 nor 1"), "{error}");
+    // After the model's name: a map of 2^63 - 1 entries.
+    let count = [0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01];
+    let message = [&good[..HEADER_BYTES], b"\x02m", &count, b"xxxx"].concat();
+    let error = ModelControl::decode(&message).unwrap_err().to_string();
+    assert!(error.contains("an array longer than"), "{error}");
 }
 
 #[test]

@@ -76,6 +76,8 @@ fn echo() -> ModelDescriptor {
         inputs: vec![tensor()],
         outputs: vec![tensor()],
         max_batch_rows: 32,
+        control_offset: -1,
+        canary_percent: 0,
         backlog_records: 0,
         lease_until_unix_ms: i64::try_from(now.as_millis()).unwrap() + 86_400_000,
     }

@@ -111,6 +111,8 @@ pub(crate) fn descriptor(model: &str, inputs: &[Input]) -> ModelDescriptor {
         inputs: tensors.clone(),
         outputs: tensors,
         max_batch_rows: 32,
+        control_offset: -1,
+        canary_percent: 0,
         backlog_records: 0,
         lease_until_unix_ms: unix_ms() + 3_600_000,
     }

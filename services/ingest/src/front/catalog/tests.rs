@@ -24,6 +24,8 @@ fn descriptor(model: &str, version: i64, replica: &str) -> ModelDescriptor {
         inputs: vec![tensor("x")],
         outputs: vec![tensor("y")],
         max_batch_rows: 32,
+        control_offset: -1,
+        canary_percent: 0,
         backlog_records: 0,
         lease_until_unix_ms: NOW + 10_000,
     }
