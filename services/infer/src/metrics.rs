@@ -25,10 +25,12 @@ pub const REFUSED: &str = "millrace_infer_refused_records";
 pub const DEAD_LETTERS: &str = "millrace_infer_dead_letters";
 /// Records dropped unfinished because their partition went to another process. Counter, by model.
 pub const SKIPPED: &str = "millrace_infer_skipped_records";
-/// Batches, by model and why they were released: `rows`, `bytes`, `idle`, `delay`, `drain`. Counter.
+/// Batches, by model and why they were released: `rows`, `bytes`, `idle`, `delay`, `deadline`, `drain`. Counter.
 pub const BATCHES: &str = "millrace_infer_batches";
 /// Rows of each batch. Histogram, by model.
 pub const BATCH_ROWS: &str = "millrace_infer_batch_rows";
+/// Rows that a batch may have, measured or set. Gauge, by model.
+pub const MAX_BATCH_ROWS: &str = "millrace_infer_max_batch_rows";
 /// Rows that wait for an engine. Gauge, by model.
 pub const QUEUE_ROWS: &str = "millrace_infer_queue_rows";
 /// Bytes of records that wait for an engine. Gauge, by model.
@@ -84,6 +86,7 @@ pub struct Metrics {
     skipped: Family<Model, Counter>,
     batches: Family<ModelRelease, Counter>,
     batch_rows: Histograms,
+    max_batch_rows: Family<Model, Gauge<i64, AtomicI64>>,
     queue_rows: Family<Model, Gauge<i64, AtomicI64>>,
     queue_bytes: Family<Model, Gauge<i64, AtomicI64>>,
     engine_seconds: EngineHistograms,
@@ -145,6 +148,11 @@ impl Metrics {
             it.batches,
         );
         registry.register(BATCH_ROWS, "Rows of each batch", it.batch_rows.0);
+        registry.register(
+            MAX_BATCH_ROWS,
+            "Rows that a batch may have",
+            it.max_batch_rows,
+        );
         registry.register(QUEUE_ROWS, "Rows that wait for an engine", it.queue_rows);
         registry.register(QUEUE_BYTES, "Bytes that wait for an engine", it.queue_bytes);
         registry.register(ENGINE_SECONDS, "Duration of each run", it.engine_seconds.0);
@@ -181,6 +189,7 @@ impl Metrics {
             }),
             skipped: self.skipped.get_or_create_owned(&by_model),
             batch_rows: self.batch_rows.0.get_or_create_owned(&by_model),
+            max_batch_rows: self.max_batch_rows.get_or_create_owned(&by_model),
             queue_rows: self.queue_rows.get_or_create_owned(&by_model),
             queue_bytes: self.queue_bytes.get_or_create_owned(&by_model),
             engine_seconds: self.engine_seconds.0.get_or_create_owned(&by_model),
@@ -202,6 +211,7 @@ pub(crate) struct ModelMetrics {
     pub(crate) replies_sent: Counter<u64, AtomicU64>,
     pub(crate) skipped: Counter<u64, AtomicU64>,
     pub(crate) batch_rows: Histogram,
+    pub(crate) max_batch_rows: Gauge<i64, AtomicI64>,
     pub(crate) queue_rows: Gauge<i64, AtomicI64>,
     pub(crate) queue_bytes: Gauge<i64, AtomicI64>,
     pub(crate) engine_seconds: Histogram,
@@ -265,6 +275,7 @@ impl ModelMetrics {
             Release::Bytes => "bytes",
             Release::Idle => "idle",
             Release::Delay => "delay",
+            Release::Deadline => "deadline",
             Release::Drain => "drain",
             Release::Aside => return,
         };

@@ -7,8 +7,10 @@ use millrace_boot::{AdminSettings, InvalidSetting, TelemetrySettings, Validate};
 use millrace_kafka::Cluster;
 use serde::{Deserialize, Serialize};
 
+mod batch;
 mod engine;
 
+pub use batch::BatchSettings;
 pub use engine::{
     EngineSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, Provider,
     TorchSettings,
@@ -100,29 +102,6 @@ impl Default for ModelSettings {
             path: PathBuf::from("models"),
             names: Vec::new(),
             lease: Duration::from_secs(9),
-        }
-    }
-}
-
-/// When a batch is full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BatchSettings {
-    /// Rows in one run; records with more are split and their answers put together again.
-    pub max_rows: usize,
-    /// Bytes of Arrow records in one run; a single row may be larger.
-    pub max_bytes: usize,
-    /// How long a free engine waits for a batch to fill. Zero: it takes what is there.
-    #[serde(with = "humantime_serde")]
-    pub max_delay: Duration,
-}
-
-impl Default for BatchSettings {
-    fn default() -> Self {
-        Self {
-            max_rows: 128,
-            max_bytes: 4 << 20,
-            max_delay: Duration::ZERO,
         }
     }
 }
@@ -237,19 +216,6 @@ impl TopicSettings {
     }
 }
 
-impl BatchSettings {
-    /// The first value that cannot be; `section` is where it stands.
-    pub(crate) fn validate(&self, section: &str) -> Result<(), InvalidSetting> {
-        at_least(&format!("{section}.max_rows"), self.max_rows, 1)?;
-        at_least(&format!("{section}.max_bytes"), self.max_bytes, 1)?;
-        if self.max_delay > Duration::from_secs(60) {
-            let problem = format!("is {}s; it must be at most 60s", self.max_delay.as_secs());
-            return Err(InvalidSetting::new(format!("{section}.max_delay"), problem));
-        }
-        Ok(())
-    }
-}
-
 fn at_least(key: &str, value: usize, least: usize) -> Result<(), InvalidSetting> {
     if value >= least {
         return Ok(());
@@ -286,7 +252,7 @@ mod tests {
 
     #[test]
     fn impossible_values_are_named_by_their_key() {
-        assert!(problem(|s| s.batch.max_rows = 0).contains("batch.max_rows"));
+        assert!(problem(|s| s.batch.max_rows = Some(0)).contains("batch.max_rows"));
         assert!(problem(|s| s.engine.threads = 0).contains("engine.threads"));
         assert!(problem(|s| s.topics.prefix = "a b".to_owned()).contains("topics.prefix"));
         assert!(problem(|s| s.replica = "a/b".to_owned()).contains("replica"));

@@ -1,5 +1,5 @@
 //! The queue between the poll thread and the engine threads. It is work-conserving: an engine that is free takes what
-//! is there, oldest first, and waits for more only when `max_delay` says so.
+//! is there, oldest first, and waits for more only when `max_delay` says so, and no record's deadline is sooner.
 //!
 //! The queue itself has no limit: everything in it holds a ticket of the consumer, and the consumer pauses its
 //! partitions when the tickets add up to its limit in bytes or records.
@@ -26,6 +26,8 @@ pub(crate) struct Piece<T> {
     pub(crate) shape: RowShape,
     pub(crate) rows: usize,
     pub(crate) bytes: usize,
+    /// When nobody waits for the answer any more.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) work: T,
 }
 
@@ -40,6 +42,8 @@ pub(crate) enum Release {
     Idle,
     /// `max_delay` has passed since its first piece arrived.
     Delay,
+    /// By waiting for `max_delay` one of its pieces would have missed its deadline.
+    Deadline,
     /// The queue is being emptied.
     Drain,
     /// It holds no rows, only work that needs no engine.
@@ -87,6 +91,8 @@ struct State<T, A> {
 struct Group<T> {
     entries: VecDeque<Entry<T>>,
     depth: Depth,
+    /// The earliest deadline of its entries; kept only where engines wait for `max_delay`.
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -95,6 +101,7 @@ struct Entry<T> {
     since: Instant,
     rows: usize,
     bytes: usize,
+    deadline: Option<Instant>,
     work: T,
 }
 
@@ -211,6 +218,7 @@ impl<T, A> State<T, A> {
             since: Instant::now(),
             rows: piece.rows,
             bytes: piece.bytes,
+            deadline: piece.deadline,
             work: piece.work,
         };
         let group = self
@@ -222,6 +230,7 @@ impl<T, A> State<T, A> {
         }
         group.depth.rows += piece.rows;
         group.depth.bytes += piece.bytes;
+        group.deadline = earlier(group.deadline, piece.deadline);
         group.entries.push_back(entry);
     }
 
@@ -256,26 +265,20 @@ impl<T, A> State<T, A> {
         let Some(now) = now else {
             return Choice::Release(Arc::clone(oldest), Release::Idle);
         };
-        let due = self
+        let left = self
             .groups
             .get(oldest)
-            .and_then(|group| group.entries.front())
-            .map(|entry| entry.since);
-        let left = due.map_or(Duration::ZERO, |since| {
-            limits.max_delay.saturating_sub(now.duration_since(since))
-        });
+            .map_or(Duration::ZERO, |group| group.delay_left(limits, now));
         if left.is_zero() {
             return Choice::Release(Arc::clone(oldest), Release::Delay);
         }
-        let full = self.heads.values().find(|shape| {
-            self.groups
-                .get(*shape)
-                .is_some_and(|group| group.is_full(limits))
-        });
-        match full {
-            Some(shape) => Choice::Release(Arc::clone(shape), Release::Rows),
-            None => Choice::Wait(Some(left)),
+        for shape in self.heads.values() {
+            let group = self.groups.get(shape);
+            if let Some(reason) = group.and_then(|group| group.why_now(limits, now)) {
+                return Choice::Release(Arc::clone(shape), reason);
+            }
         }
+        Choice::Wait(Some(left))
     }
 
     /// Takes the oldest pieces of a group that together keep within the limits; the first is taken whatever its size.
@@ -323,6 +326,13 @@ impl<T, A> State<T, A> {
         group.depth.bytes -= bytes;
         self.depth.rows -= batch.rows;
         self.depth.bytes -= bytes;
+        if group.deadline.is_some() && !limits.max_delay.is_zero() {
+            group.deadline = group
+                .entries
+                .iter()
+                .filter_map(|entry| entry.deadline)
+                .min();
+        }
         match group.entries.front() {
             Some(next) => {
                 self.heads.insert(next.arrival, Arc::clone(shape));
@@ -347,11 +357,38 @@ impl<T> Group<T> {
         Self {
             entries: VecDeque::new(),
             depth: Depth::default(),
+            deadline: None,
         }
     }
 
-    fn is_full(&self, limits: &BatchLimits) -> bool {
-        self.depth.rows >= limits.max_rows || self.depth.bytes >= limits.max_bytes
+    /// How long its oldest piece may still wait for company.
+    fn delay_left(&self, limits: &BatchLimits, now: Instant) -> Duration {
+        let oldest = self.entries.front();
+        oldest.map_or(Duration::ZERO, |entry| {
+            limits
+                .max_delay
+                .saturating_sub(now.duration_since(entry.since))
+        })
+    }
+
+    /// Why waiting any longer gains nothing, or would cost somebody the answer.
+    fn why_now(&self, limits: &BatchLimits, now: Instant) -> Option<Release> {
+        if self.depth.rows >= limits.max_rows {
+            return Some(Release::Rows);
+        }
+        if self.depth.bytes >= limits.max_bytes {
+            return Some(Release::Bytes);
+        }
+        let due = now + self.delay_left(limits, now);
+        let is_missed = self.deadline.is_some_and(|deadline| deadline <= due);
+        is_missed.then_some(Release::Deadline)
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

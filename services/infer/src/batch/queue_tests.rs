@@ -23,6 +23,7 @@ fn piece(work: u32, rows: usize) -> Piece<u32> {
         shape: any_shape(),
         rows,
         bytes: rows * 10,
+        deadline: None,
         work,
     }
 }
@@ -32,6 +33,7 @@ fn shaped(work: u32, dimension: usize) -> Piece<u32> {
         shape: Arc::from([dimension].as_slice()),
         rows: 1,
         bytes: 10,
+        deadline: None,
         work,
     }
 }
@@ -138,6 +140,46 @@ fn with_a_delay_a_full_batch_of_another_shape_does_not_wait_for_the_oldest() {
         queue.push(shaped(work, dimension));
     }
     assert_eq!(queue.take().unwrap().pieces, [1, 2]);
+}
+
+#[test]
+fn with_a_delay_a_batch_does_not_wait_beyond_the_deadline_of_one_of_its_records() {
+    let queue = delayed(8, Duration::from_secs(600));
+    queue.push(piece(0, 1));
+    queue.push(Piece {
+        deadline: Some(Instant::now() + Duration::from_secs(300)),
+        ..piece(1, 1)
+    });
+    let batch = queue.take().unwrap();
+    assert_eq!(
+        (batch.pieces, batch.release),
+        (vec![0, 1], Release::Deadline)
+    );
+    // The deadline left with its record: the next one waits for company again.
+    queue.push(piece(2, 1));
+    queue.push(piece(3, 7));
+    let batch = queue.take().unwrap();
+    assert_eq!((batch.pieces, batch.release), (vec![2, 3], Release::Rows));
+}
+
+#[test]
+fn a_deadline_after_the_delay_changes_nothing() {
+    let max_delay = Duration::from_millis(20);
+    let queue = delayed(8, max_delay);
+    queue.push(Piece {
+        deadline: Some(Instant::now() + Duration::from_secs(300)),
+        ..piece(0, 1)
+    });
+    assert_eq!(queue.take().unwrap().release, Release::Delay);
+}
+
+#[test]
+fn with_a_delay_a_batch_that_is_full_by_its_bytes_does_not_wait() {
+    let queue = delayed(1_000, Duration::from_secs(600));
+    queue.push(piece(0, 99));
+    queue.push(piece(1, 1));
+    let batch = queue.take().unwrap();
+    assert_eq!((batch.pieces, batch.release), (vec![0, 1], Release::Bytes));
 }
 
 #[test]

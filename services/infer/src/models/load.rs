@@ -6,9 +6,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow::buffer::MutableBuffer;
 use millrace_wire::{Signature, Tensor, TensorError, TensorSpec, VariableData};
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::cost::{self, Curve};
 use super::{ModelSource, sha256};
+use crate::batch::BatchLimits;
 use crate::engine::{Engine, EngineError, EngineKind, Libraries, LoadError, ModelFiles};
 use crate::settings::BatchSettings;
 
@@ -26,7 +28,7 @@ pub(crate) struct LoadedModel {
     /// Inputs and outputs, dimension 0 of each open: any number of rows.
     pub(crate) signature: Signature,
     /// When a batch is full; `max_rows` is 1 for a model that takes one row at a time.
-    pub(crate) batch: BatchSettings,
+    pub(crate) batch: BatchLimits,
     /// One engine per instance, warmed up.
     pub(crate) engines: Vec<Box<dyn Engine>>,
     /// For another one after a panic.
@@ -60,20 +62,13 @@ pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Resul
         let (libraries, options) = (libraries.clone(), source.options.engine.clone());
         Arc::new(move || libraries.build(&files, &options))
     };
-    let mut engines = Vec::with_capacity(source.options.engine.instances);
-    let mut contract = None;
-    for instance in 0..source.options.engine.instances {
-        let mut engine = build()?;
-        let agreed = agree(engine.as_mut(), &source.options.batch).with_context(|| {
-            format!(
-                "model {} version {}, instance {instance}",
-                source.name, source.version
-            )
-        })?;
-        contract.get_or_insert(agreed);
-        engines.push(engine);
+    let (engines, contract) = build_all(source, &build)?;
+    if let Some(curve) = &contract.curve {
+        info!(
+            model = source.name, version = source.version, rows = contract.batch.max_rows, %curve,
+            "batch size by measured cost"
+        );
     }
-    let contract = contract.context("engine.instances is 0")?;
     Ok(LoadedModel {
         name: source.name.clone(),
         version: source.version,
@@ -85,21 +80,67 @@ pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Resul
     })
 }
 
+/// Every instance, warmed up. Batches are measured with the first, while the others are not there yet.
+fn build_all(
+    source: &ModelSource,
+    build: &BuildEngine,
+) -> anyhow::Result<(Vec<Box<dyn Engine>>, Contract)> {
+    let instances = source.options.engine.instances;
+    let mut batch = source.options.batch.clone();
+    let mut engines = Vec::with_capacity(instances);
+    let mut contract = None;
+    for instance in 0..instances {
+        let mut engine = build()?;
+        let agreed = agree(engine.as_mut(), &batch).with_context(|| {
+            format!(
+                "model {} version {}, instance {instance}",
+                source.name, source.version
+            )
+        })?;
+        batch.max_rows = Some(agreed.batch.max_rows);
+        contract.get_or_insert(agreed);
+        engines.push(engine);
+    }
+    Ok((engines, contract.context("engine.instances is 0")?))
+}
+
 /// What a model and its callers agree on.
 #[derive(Debug)]
 pub(crate) struct Contract {
     pub(crate) signature: Signature,
-    pub(crate) batch: BatchSettings,
+    pub(crate) batch: BatchLimits,
+    /// What batches cost, where that was measured.
+    pub(crate) curve: Option<Curve>,
 }
 
-/// Checks that the model takes rows, and runs it once with one row and once with a full batch of zeros.
+/// Checks that the model takes rows, warms it up with zeros, and finds how many rows a batch should have unless that is
+/// set.
 pub(crate) fn agree(engine: &mut dyn Engine, batch: &BatchSettings) -> Result<Contract, LoadError> {
     let mut signature = engine.signature().clone();
-    let mut batch = batch.clone();
-    if takes_one_row_only(&signature.inputs)? {
-        batch.max_rows = 1;
-    }
-    let outputs = warm_up(engine, &signature.inputs, &batch)?;
+    let row_bytes: usize = signature.inputs.iter().map(row_bytes).sum();
+    let full = |rows: usize| rows.min((batch.max_bytes / row_bytes.max(1)).max(1));
+    let fixed = if takes_one_row_only(&signature.inputs)? {
+        Some(1)
+    } else {
+        batch.max_rows
+    };
+    let outputs = warm_up(engine, &signature.inputs, 1)?;
+    let mut curve = None;
+    let max_rows = match fixed {
+        Some(1) => 1,
+        Some(rows) => {
+            warm_up(engine, &signature.inputs, full(rows))?;
+            rows
+        }
+        None => {
+            let most = full(batch.max_rows_limit);
+            warm_up(engine, &signature.inputs, most.min(2))?;
+            let measured = cost::measure(engine, most, |rows| zeros(&signature.inputs, rows));
+            let rows = measured.best_rows().unwrap_or(batch.max_rows_limit);
+            curve = Some(measured);
+            rows
+        }
+    };
     for (index, output) in signature.outputs.iter_mut().enumerate() {
         if output.shape.is_empty() {
             let known = outputs.as_ref().and_then(|outputs| outputs.get(index));
@@ -112,7 +153,16 @@ pub(crate) fn agree(engine: &mut dyn Engine, batch: &BatchSettings) -> Result<Co
     for spec in signature.inputs.iter_mut().chain(&mut signature.outputs) {
         spec.shape[0] = None;
     }
-    Ok(Contract { signature, batch })
+    let batch = BatchLimits {
+        max_rows,
+        max_bytes: batch.max_bytes,
+        max_delay: batch.max_delay,
+    };
+    Ok(Contract {
+        signature,
+        batch,
+        curve,
+    })
 }
 
 fn unknown_shape(output: &str) -> LoadError {
@@ -147,38 +197,27 @@ fn takes_one_row_only(inputs: &[TensorSpec]) -> Result<bool, LoadError> {
     }
 }
 
-/// Runs zeros, so that the first record does not pay for lazy allocations. The outputs for one row, unless the model
-/// does not like zeros: then its first record will tell.
+/// Runs zeros, so that the first record does not pay for lazy allocations. The outputs, unless the model does not like
+/// zeros: then its first record will tell.
 fn warm_up(
     engine: &mut dyn Engine,
     inputs: &[TensorSpec],
-    batch: &BatchSettings,
+    rows: usize,
 ) -> Result<Option<Vec<Tensor>>, LoadError> {
-    let row_bytes: usize = inputs.iter().map(row_bytes).sum();
-    let full = batch
-        .max_rows
-        .min((batch.max_bytes / row_bytes.max(1)).max(1));
-    let mut first = None;
-    for rows in [1, full] {
-        let zeros: Result<Vec<Tensor>, TensorError> =
-            inputs.iter().map(|input| zeros(input, rows)).collect();
-        let outcome = match zeros {
-            Ok(zeros) => engine.run(zeros),
-            Err(error) => Err(EngineError::Failed(Box::new(error))),
-        };
-        match outcome {
-            Ok(outputs) => {
-                first.get_or_insert(outputs);
-            }
-            Err(error @ (EngineError::Rows { .. } | EngineError::Type { .. })) => {
-                return Err(LoadError::WarmUp(error));
-            }
-            Err(error) => {
-                warn!(rows, %error, "the model does not run on zeros, so it is not warmed up")
-            }
+    let outcome = match zeros(inputs, rows) {
+        Ok(zeros) => engine.run(zeros),
+        Err(error) => Err(EngineError::Failed(Box::new(error))),
+    };
+    match outcome {
+        Ok(outputs) => Ok(Some(outputs)),
+        Err(error @ (EngineError::Rows { .. } | EngineError::Type { .. })) => {
+            Err(LoadError::WarmUp(error))
+        }
+        Err(error) => {
+            warn!(rows, %error, "the model does not run on zeros, so it is not warmed up");
+            Ok(None)
         }
     }
-    Ok(first)
 }
 
 /// Open inner dimensions count as 1.
@@ -195,7 +234,11 @@ fn row_bytes(input: &TensorSpec) -> usize {
     row_shape(input).iter().product::<usize>() * input.dtype.element_size_bytes().unwrap_or(1)
 }
 
-fn zeros(input: &TensorSpec, rows: usize) -> Result<Tensor, TensorError> {
+fn zeros(inputs: &[TensorSpec], rows: usize) -> Result<Vec<Tensor>, TensorError> {
+    inputs.iter().map(|input| zeros_of(input, rows)).collect()
+}
+
+fn zeros_of(input: &TensorSpec, rows: usize) -> Result<Tensor, TensorError> {
     let mut shape = vec![rows];
     shape.extend(row_shape(input));
     let elements: usize = shape.iter().product();
@@ -268,7 +311,7 @@ mod tests {
 
     fn batch(max_rows: usize, max_bytes: usize) -> BatchSettings {
         BatchSettings {
-            max_rows,
+            max_rows: Some(max_rows),
             max_bytes,
             ..BatchSettings::default()
         }
@@ -287,6 +330,19 @@ mod tests {
         let mut engine = fake(&[None, Some(4)], &[None, Some(4)]);
         agree(&mut engine, &batch(32, 64)).unwrap();
         assert_eq!(engine.largest_batch, 4);
+    }
+
+    #[test]
+    fn without_a_setting_the_batch_is_measured_up_to_its_limit() {
+        let mut engine = fake(&[None, Some(4)], &[None, Some(4)]);
+        let settings = BatchSettings {
+            max_rows_limit: 16,
+            ..BatchSettings::default()
+        };
+        let contract = agree(&mut engine, &settings).unwrap();
+        let curve = contract.curve.expect("it was measured");
+        assert_eq!(engine.largest_batch, 16);
+        assert_eq!(curve.best_rows(), Some(contract.batch.max_rows));
     }
 
     #[test]
@@ -322,8 +378,10 @@ mod tests {
     fn an_output_that_is_not_one_row_per_row_fails_the_load() {
         let mut engine = fake(&[None, Some(4)], &[None, Some(4)]);
         engine.scalar_output = true;
-        let error = agree(&mut engine, &batch(32, 1 << 20)).unwrap_err();
-        let error = format!("{:#}", anyhow::Error::from(error));
-        assert!(error.contains("first dimension of every output"), "{error}");
+        for settings in [batch(32, 1 << 20), BatchSettings::default()] {
+            let error = agree(&mut engine, &settings).unwrap_err();
+            let error = format!("{:#}", anyhow::Error::from(error));
+            assert!(error.contains("first dimension of every output"), "{error}");
+        }
     }
 }

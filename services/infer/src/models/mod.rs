@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::settings::{Settings, is_topic_name};
 
+mod cost;
 mod load;
 mod options;
 

@@ -31,6 +31,7 @@ struct ModelFile {
 #[serde(default, deny_unknown_fields)]
 struct BatchChanges {
     max_rows: Option<usize>,
+    max_rows_limit: Option<usize>,
     max_bytes: Option<usize>,
     #[serde(with = "humantime_serde")]
     max_delay: Option<Duration>,
@@ -81,7 +82,8 @@ impl ModelFile {
         ModelOptions {
             version: self.version,
             batch: BatchSettings {
-                max_rows: self.batch.max_rows.unwrap_or(batch.max_rows),
+                max_rows: self.batch.max_rows.or(batch.max_rows),
+                max_rows_limit: self.batch.max_rows_limit.unwrap_or(batch.max_rows_limit),
                 max_bytes: self.batch.max_bytes.unwrap_or(batch.max_bytes),
                 max_delay: self.batch.max_delay.unwrap_or(batch.max_delay),
             },

@@ -121,7 +121,7 @@ fn model_toml_changes_the_general_settings() {
     assert_eq!(options.version, Some(1));
     assert_eq!(
         (options.batch.max_rows, options.batch.max_bytes),
-        (7, defaults.batch.max_bytes)
+        (Some(7), defaults.batch.max_bytes)
     );
     assert_eq!(options.batch.max_delay, Duration::from_millis(5));
     assert_eq!((options.engine.threads, options.engine.instances), (2, 3));

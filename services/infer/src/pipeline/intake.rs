@@ -129,8 +129,10 @@ impl RequestIntake {
     }
 
     fn queue_pieces(&self, request: &Arc<Request>, splits: Vec<Split>) {
+        let deadline = request.deadline();
         for (piece, split) in splits.into_iter().enumerate() {
             self.queue.push(Piece {
+                deadline,
                 shape: split.shape,
                 rows: split.rows.len(),
                 bytes: split.bytes,

@@ -9,11 +9,11 @@ use anyhow::Context;
 use millrace_kafka::{GroupConsumer, GroupSettings, Producer, State};
 use millrace_wire::Signature;
 
-use crate::batch::{BatchLimits, BatchQueue};
+use crate::batch::BatchQueue;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
 use crate::models::LoadedModel;
-use crate::settings::{BatchSettings, Settings};
+use crate::settings::Settings;
 use crate::topics::ModelTopics;
 
 mod intake;
@@ -75,7 +75,9 @@ impl Pipeline {
         surroundings: Surroundings<'_>,
     ) -> anyhow::Result<Self> {
         let served = Served::of(&model);
-        let queue = Arc::new(Queue::new(limits(&model.batch)));
+        let max_batch_rows = i64::try_from(served.max_batch_rows).unwrap_or(i64::MAX);
+        surroundings.metrics.max_batch_rows.set(max_batch_rows);
+        let queue = Arc::new(Queue::new(model.batch));
         let results = Arc::new(Results::new(
             surroundings.producer.clone(),
             surroundings.topics.clone(),
@@ -163,14 +165,6 @@ impl Served {
             signature: model.signature.clone(),
             max_batch_rows: model.batch.max_rows,
         }
-    }
-}
-
-fn limits(batch: &BatchSettings) -> BatchLimits {
-    BatchLimits {
-        max_rows: batch.max_rows,
-        max_bytes: batch.max_bytes,
-        max_delay: batch.max_delay,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millrace_kafka as kafka;
 use millrace_wire as wire;
@@ -77,6 +78,13 @@ impl Request {
             .id
             .clone()
             .unwrap_or_else(|| self.source().to_string())
+    }
+
+    /// When nobody waits for the answer any more, by our clock.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let deadline = UNIX_EPOCH + Duration::from_millis(self.headers.deadline_unix_ms?);
+        let left = deadline.duration_since(SystemTime::now());
+        Instant::now().checked_add(left.unwrap_or(Duration::ZERO))
     }
 
     /// Where the record came from.
