@@ -14,6 +14,7 @@ mod outages;
 mod producing;
 mod reading;
 mod rebalancing;
+mod rewriting;
 mod securing;
 mod support;
 mod transacting;

@@ -1,12 +1,14 @@
 //! The Avro messages of the models, control and dead-letters topics, in single-object encoding: two marker
 //! bytes, the fingerprint of the schema in `schemas/`, the datum.
 
+mod change;
 mod dead_letter;
 mod model_control;
 mod model_descriptor;
 mod single_object;
 mod walk;
 
+pub use change::{ControlChange, Progress};
 pub use dead_letter::{DeadLetter, Header};
 pub use model_control::{Canary, ModelControl};
 pub use model_descriptor::{ModelDescriptor, ModelState, TensorDescription};

@@ -70,11 +70,11 @@ impl ModelControl {
             .labels
             .values()
             .flatten()
-            .any(|version| *version < 1)
+            .any(|version| *version < 0)
         {
             return Err(AvroError::Field {
                 field: "labels",
-                expected: "versions of at least 1",
+                expected: "versions of at least 0",
             });
         }
         Ok(control)
