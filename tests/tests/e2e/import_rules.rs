@@ -6,8 +6,9 @@ use std::process::Command;
 use e2e::project_path;
 use serde_json::Value;
 
-const LIBRARIES: [&str; 4] = [
+const LIBRARIES: [&str; 5] = [
     "millrace-wire",
+    "millrace-convert",
     "millrace-kafka",
     "millrace-boot",
     "millrace-openloop",
@@ -62,6 +63,7 @@ fn forbidden_imports_are_found() {
         ("millrace-wire", "millrace-kafka"),
         ("millrace-boot", "millrace-wire"),
         ("millrace-openloop", "millrace-kafka"),
+        ("millrace-convert", "millrace-wire"),
         ("millrace-infer", "millrace-ingest"),
         ("millrace-cli", "millrace-sink"),
         ("millrace-load", "millrace-infer"),

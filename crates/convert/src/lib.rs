@@ -1,0 +1,16 @@
+//! Models of Caffe and BigDL become ONNX: bytes of their files in, bytes of an ONNX model and a report out.
+//!
+//! Pure but for [`convert_folder`], which reads the files of one folder.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod bigdl;
+mod caffe;
+mod error;
+mod folder;
+pub mod onnx;
+mod report;
+
+pub use error::{ConvertError, LayerResult, Problem};
+pub use folder::{Format, convert_folder};
+pub use report::{Converted, ConvertedLayer, Report, Tensor};
