@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use crate::engine::Libraries;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
-use crate::models;
+use crate::repository::Repository;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::startup::Startup;
@@ -41,7 +41,8 @@ impl App {
     /// A sentence for the operator: no models, an address in use.
     pub fn build(settings: Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
         let libraries = Libraries::new(&settings.engine);
-        let found = models::scan(&settings)?;
+        let repository = Repository::open(&settings)?;
+        let found = repository.scan()?;
         settings.kafka.check().context("the kafka settings")?;
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
@@ -57,6 +58,7 @@ impl App {
             settings: settings.clone(),
             replica,
             libraries,
+            repository,
             found,
             shutdown: shutdown.clone(),
             metrics,

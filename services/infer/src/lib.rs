@@ -11,6 +11,7 @@ mod fatal;
 pub mod metrics;
 mod models;
 mod pipeline;
+mod repository;
 mod serving;
 mod settings;
 mod startup;

@@ -14,8 +14,9 @@ use crate::descriptors::{Publisher, announcement};
 use crate::engine::Libraries;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
-use crate::models::{self, Found, ModelSource};
+use crate::models;
 use crate::pipeline::{Pipeline, Surroundings};
+use crate::repository::{ModelEntry, ModelError, ModelSource, Repository};
 use crate::settings::Settings;
 use crate::topics::{ModelTopics, Stopping, TopicWait};
 
@@ -45,7 +46,8 @@ pub(crate) struct Startup {
     pub(crate) settings: Settings,
     pub(crate) replica: String,
     pub(crate) libraries: Libraries,
-    pub(crate) found: Vec<Found>,
+    pub(crate) repository: Repository,
+    pub(crate) found: Vec<ModelEntry>,
     pub(crate) shutdown: Shutdown,
     pub(crate) metrics: Metrics,
     pub(crate) kafka_metrics: millrace_kafka::Metrics,
@@ -113,16 +115,21 @@ impl Startup {
     /// The inner error is the model's own fault; the outer one is everybody's.
     fn start(
         &self,
-        found: &Found,
+        found: &ModelEntry,
         producer: &Producer,
         topics: &mut dyn FnMut() -> anyhow::Result<ModelTopics>,
     ) -> anyhow::Result<Result<Pipeline, String>> {
-        let source: &ModelSource = match &found.source {
+        let source = match self.fetch(found) {
             Ok(source) => source,
-            Err(error) => return Ok(Err(with_causes(error))),
+            Err(error) => return Ok(Err(with_causes(&error))),
         };
-        info!(model = source.name, version = source.version, file = %source.file.display(), "loading");
-        let model = match models::load(source, &self.libraries) {
+        info!(
+            model = source.name,
+            version = source.version,
+            size_bytes = source.size_bytes,
+            "loading"
+        );
+        let model = match models::load(&source, &self.libraries) {
             Ok(model) => model,
             Err(error) => return Ok(Err(format!("{error:#}"))),
         };
@@ -135,6 +142,15 @@ impl Startup {
             fatal: self.fatal.clone(),
         };
         Ok(Ok(Pipeline::start(model, surroundings)?))
+    }
+
+    /// The highest version that is wanted.
+    fn fetch(&self, found: &ModelEntry) -> Result<ModelSource, ModelError> {
+        let wanted = found.wanted()?;
+        let version = wanted.last().ok_or_else(|| ModelError::NoVersion {
+            model: found.name.clone(),
+        })?;
+        self.repository.fetch(&found.name, version)
     }
 
     fn producer_settings(&self) -> ProducerSettings {
@@ -163,6 +179,9 @@ fn with_causes(error: &dyn Error) -> String {
 }
 
 /// 0 for a model of which no version could be found.
-fn version(found: &Found) -> i64 {
-    found.source.as_ref().map_or(0, |source| source.version)
+fn version(found: &ModelEntry) -> i64 {
+    let wanted = found.wanted().ok();
+    wanted
+        .and_then(|wanted| Some(wanted.last()?.version))
+        .unwrap_or(0)
 }

@@ -20,6 +20,11 @@ impl EngineKind {
     /// Every engine, in the order of declaration.
     pub const ALL: [Self; 3] = [Self::Onnx, Self::OpenVino, Self::Torch];
 
+    /// The engine of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name in settings and descriptors.
     pub fn name(self) -> &'static str {
         match self {

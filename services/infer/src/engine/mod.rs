@@ -91,6 +91,9 @@ pub enum LoadError {
         /// The engine.
         kind: EngineKind,
     },
+    /// The model's files cannot be had, or changed while they were read.
+    #[error("the model's files cannot be read")]
+    Files(#[source] Box<dyn Error + Send + Sync>),
     /// The model file.
     #[error("{} cannot be loaded", file.display())]
     Model {

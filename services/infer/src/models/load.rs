@@ -9,9 +9,9 @@ use millrace_wire::{Signature, Tensor, TensorError, TensorSpec, VariableData};
 use tracing::{info, warn};
 
 use super::cost::{self, Curve};
-use super::{ModelSource, sha256};
 use crate::batch::BatchLimits;
-use crate::engine::{Engine, EngineError, EngineKind, Libraries, LoadError, ModelFiles};
+use crate::engine::{Engine, EngineError, Libraries, LoadError};
+use crate::repository::{ModelError, ModelSource};
 use crate::settings::BatchSettings;
 
 /// Builds one more engine of a model.
@@ -51,18 +51,20 @@ impl fmt::Debug for LoadedModel {
 /// # Errors
 /// One sentence that says what is wrong with the model, and what to do where that is known.
 pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Result<LoadedModel> {
-    let sha256 = sha256(&source.file)?;
     let build: BuildEngine = {
-        let files = ModelFiles {
-            folder: source.file.parent().unwrap_or(&source.file).to_owned(),
-            main: source.file.clone(),
-            kind: EngineKind::Onnx,
-            declared: None,
-        };
-        let (libraries, options) = (libraries.clone(), source.options.engine.clone());
-        Arc::new(move || libraries.build(&files, &options))
+        let (libraries, source) = (libraries.clone(), source.clone());
+        Arc::new(move || {
+            let open = source.open().map_err(files_error)?;
+            let engine = libraries.build(&open.files, &source.options.engine)?;
+            open.check_unchanged().map_err(files_error)?;
+            Ok(engine)
+        })
     };
-    let (engines, contract) = build_all(source, &build)?;
+    let open = source.open()?;
+    let (engines, contract) = build_all(source, &|| {
+        libraries.build(&open.files, &source.options.engine)
+    })?;
+    open.check_unchanged()?;
     if let Some(curve) = &contract.curve {
         info!(
             model = source.name, version = source.version, rows = contract.batch.max_rows, %curve,
@@ -72,7 +74,7 @@ pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Resul
     Ok(LoadedModel {
         name: source.name.clone(),
         version: source.version,
-        sha256,
+        sha256: source.sha256.clone(),
         signature: contract.signature,
         batch: contract.batch,
         engines,
@@ -83,7 +85,7 @@ pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Resul
 /// Every instance, warmed up. Batches are measured with the first, while the others are not there yet.
 fn build_all(
     source: &ModelSource,
-    build: &BuildEngine,
+    build: &dyn Fn() -> Result<Box<dyn Engine>, LoadError>,
 ) -> anyhow::Result<(Vec<Box<dyn Engine>>, Contract)> {
     let instances = source.options.engine.instances;
     let mut batch = source.options.batch.clone();
@@ -102,6 +104,10 @@ fn build_all(
         engines.push(engine);
     }
     Ok((engines, contract.context("engine.instances is 0")?))
+}
+
+fn files_error(error: ModelError) -> LoadError {
+    LoadError::Files(Box::new(error))
 }
 
 /// What a model and its callers agree on.

@@ -1,0 +1,106 @@
+//! `model.toml`: what one model changes of the general settings. One file per section; this one is their frame.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::ModelError;
+use crate::engine::EngineKind;
+use crate::settings::{BatchSettings, EngineSettings, Settings};
+
+mod batch;
+mod engine;
+mod images;
+mod output;
+mod signature;
+mod versions;
+
+pub(crate) use images::ImageOptions;
+pub(crate) use output::OutputOptions;
+pub(crate) use signature::SignatureOptions;
+pub(crate) use versions::{Policy, VersionOptions};
+
+/// How one model is served: the general settings, changed by its `model.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ModelOptions {
+    /// Which versions are served, and under which labels.
+    pub(crate) versions: VersionOptions,
+    /// When a batch is full.
+    pub(crate) batch: BatchSettings,
+    /// The engine that was asked for; by the files when `None`.
+    pub(crate) kind: Option<EngineKind>,
+    /// How it computes.
+    pub(crate) engine: EngineSettings,
+    /// Which inputs are encoded images.
+    pub(crate) images: ImageOptions,
+    /// What becomes of the outputs.
+    pub(crate) output: OutputOptions,
+    /// Inputs and outputs, where the model's format does not carry them.
+    pub(crate) signature: SignatureOptions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ModelFile {
+    /// Short for a policy of one version.
+    version: Option<i64>,
+    versions: VersionOptions,
+    batch: batch::BatchChanges,
+    engine: engine::EngineChanges,
+    images: ImageOptions,
+    output: OutputOptions,
+    signature: SignatureOptions,
+}
+
+impl ModelOptions {
+    /// What holds for a model without `model.toml`.
+    pub(crate) fn general(settings: &Settings) -> Self {
+        Self {
+            versions: VersionOptions::default(),
+            batch: settings.batch.clone(),
+            kind: None,
+            engine: settings.engine.clone(),
+            images: ImageOptions::default(),
+            output: OutputOptions::default(),
+            signature: SignatureOptions::default(),
+        }
+    }
+
+    /// These options, changed by the text of `model.toml`; `file` names it in messages.
+    ///
+    /// # Errors
+    /// [`ModelError::Options`] names the file and the key.
+    pub(super) fn changed_by(&self, file: &str, text: &str) -> Result<Self, ModelError> {
+        let wrong = |problem: Arc<dyn Error + Send + Sync>| ModelError::Options {
+            file: file.to_owned(),
+            source: problem,
+        };
+        let mut changes: ModelFile =
+            toml::from_str(text).map_err(|error| wrong(Arc::new(error)))?;
+        if let Some(version) = changes.version {
+            changes.versions.policy = Policy::Only(vec![version]);
+        }
+        let options = Self {
+            versions: changes.versions,
+            batch: changes.batch.over(&self.batch),
+            kind: changes.engine.kind(),
+            engine: changes.engine.over(&self.engine),
+            images: changes.images,
+            output: changes.output,
+            signature: changes.signature,
+        };
+        let checks = [
+            options.versions.validate(),
+            options.batch.validate("batch"),
+            options.engine.validate("engine"),
+            options.images.validate(),
+            options.output.validate(),
+            options.signature.validate(),
+        ];
+        for check in checks {
+            check.map_err(|error| wrong(Arc::new(error)))?;
+        }
+        Ok(options)
+    }
+}
