@@ -72,12 +72,11 @@ impl Publisher {
     }
 
     /// How many records wait for a model; goes out with the next renewal.
-    pub(crate) fn set_backlog(&self, model: &Served, records: i64) {
-        let is_it = |descriptor: &&mut ModelDescriptor| {
-            descriptor.model == model.name && descriptor.version == model.version
-        };
-        if let Some(descriptor) = self.shared.board().descriptors.values_mut().find(is_it) {
-            descriptor.backlog_records = records;
+    pub(crate) fn set_backlog(&self, model: &str, records: i64) {
+        for descriptor in self.shared.board().descriptors.values_mut() {
+            if descriptor.model == model {
+                descriptor.backlog_records = records;
+            }
         }
     }
 

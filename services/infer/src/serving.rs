@@ -95,9 +95,9 @@ impl Serving {
         let mut complaints = Vec::new();
         for running in &mut self.pipelines {
             let state = running.pipeline.state();
-            let model = &running.pipeline.model;
+            let model = running.pipeline.model();
             if let State::Failed(error) = &state {
-                let context = format!("the consumer of model {} failed", model.name);
+                let context = format!("the consumer of model {model} failed");
                 self.fatal
                     .report(anyhow::Error::new(error.clone()).context(context));
             }
@@ -105,15 +105,17 @@ impl Serving {
             if let Some(publisher) = &self.publisher {
                 publisher.set_backlog(model, running.pipeline.backlog_records());
                 if state.is_running() && !running.announced {
-                    info!(model = model.name, version = model.version, "serving");
                     running.announced = true;
-                    publisher.publish(available(&self.replica, model));
+                    for served in running.pipeline.served() {
+                        info!(model, version = served.version, "serving");
+                        publisher.publish(available(&self.replica, &served));
+                    }
                 }
             }
             complaints.extend(
                 state
                     .complaint()
-                    .map(|complaint| format!("model {}: {complaint}", model.name)),
+                    .map(|complaint| format!("model {model}: {complaint}")),
             );
         }
         if complaints.len() < self.pipelines.len() {

@@ -1,6 +1,8 @@
 //! Start-up on a thread of its own, so that `/live` and signals are answered while brokers are awaited and models load.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
@@ -15,7 +17,7 @@ use crate::engine::Libraries;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::models;
-use crate::pipeline::{Pipeline, Surroundings};
+use crate::pipeline::{Pipeline, Slot, Surroundings, Table};
 use crate::repository::{ModelEntry, ModelError, ModelSource, Repository};
 use crate::settings::Settings;
 use crate::topics::{ModelTopics, Stopping, TopicWait};
@@ -141,7 +143,17 @@ impl Startup {
             metrics: self.metrics.of_model(&source.name),
             fatal: self.fatal.clone(),
         };
-        Ok(Ok(Pipeline::start(model, surroundings)?))
+        let mut pipeline = Pipeline::start(&source.name, surroundings)?;
+        let slot = Arc::new(Slot::new(source.version));
+        pipeline.open(&slot, model, Box::new(|| {}))?;
+        pipeline.switch().set(Table {
+            model: source.name.clone(),
+            slots: BTreeMap::from([(source.version, slot)]),
+            default: Some(source.version),
+            ..Table::default()
+        });
+        pipeline.consume()?;
+        Ok(Ok(pipeline))
     }
 
     /// The highest version that is wanted.

@@ -81,6 +81,7 @@ pub(crate) fn kafka_record(offset: i64, status: Status, value: Option<Vec<u8>>) 
         id: format!("id-{offset}"),
         model: "digits".to_owned(),
         version: Some(3),
+        weights_sha256: None,
         status,
         error: failed.then(|| "the model failed".to_owned()),
         source: Source {

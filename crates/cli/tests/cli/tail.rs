@@ -16,6 +16,7 @@ fn result(id: &str, scores: &[f32]) -> OutRecord {
         id: id.to_owned(),
         model: "digits".to_owned(),
         version: Some(3),
+        weights_sha256: None,
         status: if failed { Status::Internal } else { Status::Ok },
         error: failed.then(|| "the model failed".to_owned()),
         source: Source {

@@ -35,6 +35,8 @@ pub const ERROR: &str = "mr-error";
 pub const ATTEMPTS: &str = "mr-attempts";
 /// The request's coordinates: `topic/partition/offset`.
 pub const SOURCE: &str = "mr-source";
+/// SHA-256 of the weights that answered, in hexadecimal digits.
+pub const WEIGHTS_SHA256: &str = "mr-weights-sha256";
 
 /// The media type of an Arrow IPC stream, the only one a record can have.
 pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";

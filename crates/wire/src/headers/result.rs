@@ -7,7 +7,7 @@ use super::request::is_topic;
 use super::values::{Room, Values, bad_value, push};
 use super::{
     ARROW_STREAM, CONTENT_TYPE, ERROR, HeaderError, ID, MAX_ERROR_BYTES, MODEL, Pair, SOURCE,
-    STATUS, VERSION,
+    STATUS, VERSION, WEIGHTS_SHA256,
 };
 use crate::status::Status;
 
@@ -20,6 +20,8 @@ pub struct ResultHeaders {
     pub model: String,
     /// The version that answered; `None` where none was found.
     pub version: Option<i64>,
+    /// SHA-256 of that version's weights, in hexadecimal digits; `None` from writers that do not say.
+    pub weights_sha256: Option<String>,
     /// The outcome.
     pub status: Status,
     /// Why there is no result: at most 512 bytes, no control characters.
@@ -48,6 +50,8 @@ pub struct ResultHeadersRef<'a> {
     pub model: &'a str,
     /// As [`ResultHeaders::version`].
     pub version: Option<i64>,
+    /// As [`ResultHeaders::weights_sha256`].
+    pub weights_sha256: Option<&'a str>,
     /// As [`ResultHeaders::status`].
     pub status: Status,
     /// As [`ResultHeaders::error`].
@@ -68,7 +72,16 @@ pub struct SourceRef<'a> {
     pub offset: i64,
 }
 
-const NAMES: [&str; 7] = [ID, MODEL, VERSION, STATUS, ERROR, SOURCE, CONTENT_TYPE];
+const NAMES: [&str; 8] = [
+    ID,
+    MODEL,
+    VERSION,
+    WEIGHTS_SHA256,
+    STATUS,
+    ERROR,
+    SOURCE,
+    CONTENT_TYPE,
+];
 
 /// A result carries the headers of its request, which may have been as many as they can be, and ours.
 const OUR_OWN: Room = Room {
@@ -86,6 +99,7 @@ impl ResultHeaders {
             id: read.id.to_owned(),
             model: read.model.to_owned(),
             version: read.version,
+            weights_sha256: read.weights_sha256.map(str::to_owned),
             status: read.status,
             error: read.error.map(Cow::into_owned),
             source: Source {
@@ -104,6 +118,7 @@ impl ResultHeaders {
         push(&mut pairs, ID, Some(&self.id));
         push(&mut pairs, MODEL, Some(&self.model));
         push(&mut pairs, VERSION, self.version);
+        push(&mut pairs, WEIGHTS_SHA256, self.weights_sha256.as_ref());
         push(&mut pairs, STATUS, Some(self.status.name()));
         push(&mut pairs, ERROR, self.error.as_deref().map(error_sentence));
         push(&mut pairs, SOURCE, Some(&self.source));
@@ -132,6 +147,7 @@ impl<'a> ResultHeadersRef<'a> {
             id: required(ID, values.borrowed_text(ID)?)?,
             model: required(MODEL, values.borrowed_text(MODEL)?)?,
             version: values.number(VERSION, "a number")?,
+            weights_sha256: values.borrowed_text(WEIGHTS_SHA256)?,
             status,
             error: values.utf8(ERROR)?.map(error_sentence),
             source,

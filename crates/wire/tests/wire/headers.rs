@@ -47,6 +47,7 @@ fn result_headers_read_back_as_they_were_written() {
         status: Status::Ok,
         error: None,
         version: Some(2),
+        weights_sha256: Some("ba7816bf".repeat(8)),
         ..result()
     };
     assert_eq!(ResultHeaders::parse(borrowed(&ok.to_pairs())), Ok(ok));
@@ -279,6 +280,7 @@ fn result() -> ResultHeaders {
         id: "t/0/5".into(),
         model: "ffnn".into(),
         version: None,
+        weights_sha256: None,
         status: Status::DeadlineExceeded,
         error: Some("deadline passed 3 ms ago".into()),
         source: Source {

@@ -7,5 +7,5 @@ mod split;
 
 pub(crate) use assemble::{Answer, OutputRows, assemble, encode};
 pub(crate) use isolate::{Condemned, isolate};
-pub(crate) use queue::{BatchLimits, BatchQueue, Piece, Release, RowShape};
+pub(crate) use queue::{BatchLimits, BatchQueue, Depth, Piece, Release, RowShape};
 pub(crate) use split::{Split, Splitter};

@@ -46,14 +46,22 @@ pub(crate) enum Release {
     Deadline,
     /// The queue is being emptied.
     Drain,
-    /// It holds no rows, only work that needs no engine.
-    Aside,
 }
 
-/// What one engine thread does next: first `aside`, which needs no engine, then `pieces`, all of one row shape.
+impl Release {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Rows,
+        Self::Bytes,
+        Self::Idle,
+        Self::Delay,
+        Self::Deadline,
+        Self::Drain,
+    ];
+}
+
+/// What one engine thread does next; all pieces are of one row shape.
 #[derive(Debug)]
-pub(crate) struct Batch<T, A> {
-    pub(crate) aside: Vec<A>,
+pub(crate) struct Batch<T> {
     pub(crate) pieces: Vec<T>,
     pub(crate) rows: usize,
     pub(crate) release: Release,
@@ -68,18 +76,17 @@ pub(crate) struct Depth {
 
 /// Shared by the poll thread, which pushes and never waits, and the engine threads, which take whole batches.
 #[derive(Debug)]
-pub(crate) struct BatchQueue<T, A> {
+pub(crate) struct BatchQueue<T> {
     limits: BatchLimits,
-    state: Mutex<State<T, A>>,
+    state: Mutex<State<T>>,
     arrived: Condvar,
 }
 
 #[derive(Debug)]
-struct State<T, A> {
+struct State<T> {
     groups: HashMap<RowShape, Group<T>>,
     /// The group of each oldest piece, by arrival.
     heads: BTreeMap<u64, RowShape>,
-    aside: Vec<A>,
     arrivals: u64,
     depth: Depth,
     waiting_engines: usize,
@@ -105,12 +112,11 @@ struct Entry<T> {
     work: T,
 }
 
-impl<T, A> BatchQueue<T, A> {
+impl<T> BatchQueue<T> {
     pub(crate) fn new(limits: BatchLimits) -> Self {
         let state = State {
             groups: HashMap::new(),
             heads: BTreeMap::new(),
-            aside: Vec::new(),
             arrivals: 0,
             depth: Depth::default(),
             waiting_engines: 0,
@@ -124,26 +130,18 @@ impl<T, A> BatchQueue<T, A> {
         }
     }
 
-    pub(crate) fn limits(&self) -> BatchLimits {
-        self.limits
-    }
-
-    /// Adds rows to run. Never waits.
-    pub(crate) fn push(&self, piece: Piece<T>) {
+    /// Adds rows to run. Never waits. Whether the queue is open: of a closed one nobody may take them.
+    pub(crate) fn push(&self, piece: Piece<T>) -> bool {
         let mut state = self.lock();
         state.push(piece);
-        self.wake(&state);
-    }
-
-    /// Adds work that needs no engine; the next engine thread that is free does it first.
-    pub(crate) fn push_aside(&self, work: A) {
-        let mut state = self.lock();
-        state.aside.push(work);
-        self.wake(&state);
+        if state.waiting_engines > 0 {
+            self.arrived.notify_one();
+        }
+        !state.closed
     }
 
     /// The next batch, as soon as there is one; `None` when the queue is closed and empty.
-    pub(crate) fn take(&self) -> Option<Batch<T, A>> {
+    pub(crate) fn take(&self) -> Option<Batch<T>> {
         let mut state = self.lock();
         loop {
             let now = if self.limits.max_delay.is_zero() {
@@ -186,28 +184,27 @@ impl<T, A> BatchQueue<T, A> {
         self.arrived.notify_all();
     }
 
+    /// Takes back a [`close`](Self::close), for new engines.
+    pub(crate) fn reopen(&self) {
+        self.lock().closed = false;
+    }
+
     pub(crate) fn depth(&self) -> Depth {
         self.lock().depth
     }
 
-    fn wake(&self, state: &State<T, A>) {
-        if state.waiting_engines > 0 {
-            self.arrived.notify_one();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T, A>> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         // No code of ours that can panic runs under this lock, so a poisoned one still guards a whole state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-enum Next<T, A> {
-    Batch(Batch<T, A>),
+enum Next<T> {
+    Batch(Batch<T>),
     Wait(Option<Duration>),
 }
 
-impl<T, A> State<T, A> {
+impl<T> State<T> {
     fn push(&mut self, piece: Piece<T>) {
         let arrival = self.arrivals;
         self.arrivals += 1;
@@ -235,22 +232,12 @@ impl<T, A> State<T, A> {
     }
 
     /// `now` is given when engines wait for `max_delay`.
-    fn next(&mut self, limits: &BatchLimits, now: Option<Instant>) -> Next<T, A> {
+    fn next(&mut self, limits: &BatchLimits, now: Option<Instant>) -> Next<T> {
         let (shape, reason) = match self.choose(limits, now) {
             Choice::Release(shape, reason) => (shape, reason),
-            Choice::Wait(wait) if self.aside.is_empty() => return Next::Wait(wait),
-            Choice::Wait(_) => {
-                let aside = std::mem::take(&mut self.aside);
-                return Next::Batch(Batch {
-                    aside,
-                    pieces: Vec::new(),
-                    rows: 0,
-                    release: Release::Aside,
-                });
-            }
+            Choice::Wait(wait) => return Next::Wait(wait),
         };
-        let mut batch = self.pop_batch(&shape, limits, reason);
-        batch.aside = std::mem::take(&mut self.aside);
+        let batch = self.pop_batch(&shape, limits, reason);
         self.hurry = self.hurry && !self.heads.is_empty();
         Next::Batch(batch)
     }
@@ -282,14 +269,8 @@ impl<T, A> State<T, A> {
     }
 
     /// Takes the oldest pieces of a group that together keep within the limits; the first is taken whatever its size.
-    fn pop_batch(
-        &mut self,
-        shape: &RowShape,
-        limits: &BatchLimits,
-        reason: Release,
-    ) -> Batch<T, A> {
+    fn pop_batch(&mut self, shape: &RowShape, limits: &BatchLimits, reason: Release) -> Batch<T> {
         let mut batch = Batch {
-            aside: Vec::new(),
             pieces: Vec::new(),
             rows: 0,
             release: reason,

@@ -38,11 +38,11 @@ fn shaped(work: u32, dimension: usize) -> Piece<u32> {
     }
 }
 
-fn queue(limits: BatchLimits) -> BatchQueue<u32, u32> {
+fn queue(limits: BatchLimits) -> BatchQueue<u32> {
     BatchQueue::new(limits)
 }
 
-fn delayed(max_rows: usize, max_delay: Duration) -> BatchQueue<u32, u32> {
+fn delayed(max_rows: usize, max_delay: Duration) -> BatchQueue<u32> {
     queue(BatchLimits {
         max_rows,
         max_bytes: 1_000,
@@ -195,21 +195,16 @@ fn hurry_and_close_release_what_waits_for_the_delay() {
 }
 
 #[test]
-fn work_that_needs_no_engine_comes_with_the_next_batch_or_alone() {
+fn a_closed_queue_says_so_to_who_pushes_and_keeps_the_piece_for_new_engines() {
     let queue = queue(limits(8, 1_000));
-    queue.push(piece(0, 1));
-    queue.push_aside(9);
-    let batch = queue.take().unwrap();
-    assert_eq!(
-        (batch.aside, batch.pieces, batch.release),
-        (vec![9], vec![0], Release::Idle)
-    );
-    queue.push_aside(10);
-    let batch = queue.take().unwrap();
-    assert_eq!(
-        (batch.aside, batch.rows, batch.release),
-        (vec![10], 0, Release::Aside)
-    );
+    assert!(queue.push(piece(0, 1)));
+    queue.close();
+    assert_eq!(queue.take().unwrap().pieces, [0]);
+    assert!(queue.take().is_none());
+    assert!(!queue.push(piece(1, 1)));
+    queue.reopen();
+    assert!(queue.push(piece(2, 1)));
+    assert_eq!(queue.take().unwrap().pieces, [1, 2]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! One model from its requests topic to its results topic: poll thread → queue → engine threads → producer. A record's
-//! ticket ends when the broker has acknowledged its result, and its dead letter if it has one.
+//! One model from its requests topic to its results topic: poll thread → routing → a version's queue → its engine
+//! threads → producer. A record's ticket ends when the broker has acknowledged its result, and its dead letter if it
+//! has one.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -16,21 +17,29 @@ use crate::models::LoadedModel;
 use crate::settings::Settings;
 use crate::topics::ModelTopics;
 
+mod desk;
 mod intake;
 mod lane;
 mod outcome;
+mod reception;
 mod request;
 mod results;
+mod routing;
+mod slot;
 mod worker;
 
+use desk::Desk;
 use intake::RequestIntake;
-use outcome::Settled;
+use reception::Reception;
 use request::Part;
 use results::Results;
+pub(crate) use routing::{Canary, Switch, Table};
+use slot::Station;
+pub(crate) use slot::{Bell, Slot};
 use worker::Worker;
 
-/// What waits between the poll thread and the engine threads.
-type Queue = BatchQueue<Part, Settled>;
+/// What waits between the poll thread and the engine threads of one version.
+type Queue = BatchQueue<Part>;
 
 /// Engine threads get this long to end once their queue is closed and empty.
 const JOIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -45,21 +54,20 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) fatal: Fatal,
 }
 
-/// A model that is being served.
+/// A model whose records can be answered.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
-    pub(crate) model: Served,
-    consumer: GroupConsumer,
-    queue: Arc<Queue>,
-    engines: Vec<JoinHandle<()>>,
-    metrics: ModelMetrics,
+    switch: Switch,
+    results: Arc<Results>,
+    desk: JoinHandle<()>,
+    /// `None` before records are read.
+    consumer: Option<GroupConsumer>,
+    group: GroupSettings,
     kafka_metrics: millrace_kafka::Metrics,
-    group: String,
-    requests: String,
 }
 
-/// What is said about a model that is being served.
-#[derive(Debug, Clone)]
+/// What is said about a version that is being served.
+#[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) name: String,
     pub(crate) version: i64,
@@ -69,90 +77,150 @@ pub(crate) struct Served {
 }
 
 impl Pipeline {
-    /// Starts the engine threads, then the consumer.
-    pub(crate) fn start(
-        model: LoadedModel,
-        surroundings: Surroundings<'_>,
-    ) -> anyhow::Result<Self> {
-        let served = Served::of(&model);
-        let max_batch_rows = i64::try_from(served.max_batch_rows).unwrap_or(i64::MAX);
-        surroundings.metrics.max_batch_rows.set(max_batch_rows);
-        let queue = Arc::new(Queue::new(model.batch));
+    /// A pipeline without versions, which reads nothing yet.
+    pub(crate) fn start(model: &str, surroundings: Surroundings<'_>) -> anyhow::Result<Self> {
+        let group = group_settings(&surroundings, model);
+        let (desk, errands) = Desk::new();
         let results = Arc::new(Results::new(
             surroundings.producer.clone(),
-            surroundings.topics.clone(),
+            surroundings.topics,
             results::Shared {
-                model: served.clone(),
-                queue: Arc::clone(&queue),
-                metrics: surroundings.metrics.clone(),
-                fatal: surroundings.fatal.clone(),
+                model: model.to_owned(),
+                desk,
+                metrics: surroundings.metrics,
+                fatal: surroundings.fatal,
             },
         ));
-        let mut engines = Vec::with_capacity(model.engines.len());
-        for (index, engine) in model.engines.into_iter().enumerate() {
-            let worker = Worker::new(engine, Arc::clone(&model.build), Arc::clone(&results));
-            engines.push(worker.spawn(&format!("engine {} {index}", served.name))?);
-        }
-        let group = group_settings(&surroundings, &served.name);
-        let intake = RequestIntake::new(
-            &served,
-            &surroundings.settings.consumer,
-            Arc::clone(&queue),
-            surroundings.metrics.clone(),
-        );
-        let consumer = GroupConsumer::start(group.clone(), intake, surroundings.kafka_metrics)
-            .context("the consumer cannot start")?;
         Ok(Self {
-            model: served,
-            group: group.group,
-            requests: surroundings.topics.requests.to_string(),
+            switch: Switch::default(),
+            desk: errands.spawn(Arc::clone(&results))?,
+            results,
+            consumer: None,
+            group,
             kafka_metrics: surroundings.kafka_metrics.clone(),
-            metrics: surroundings.metrics,
-            queue,
-            consumer,
-            engines,
         })
+    }
+
+    /// Gives a version its engines and lets in what waited for them. `bell` is called when a record comes while they
+    /// are away again.
+    pub(crate) fn open(&self, slot: &Slot, model: LoadedModel, bell: Bell) -> anyhow::Result<()> {
+        let metrics = self.results.metrics().of_version(model.version);
+        let (station, waiting) = slot.open(Station::new(&model, metrics, bell));
+        self.man(&station, model)?;
+        let mut reception = self.reception();
+        for arrival in waiting {
+            reception.admit(&station, arrival);
+        }
+        Ok(())
+    }
+
+    /// Starts a thread per engine.
+    fn man(&self, station: &Arc<Station>, model: LoadedModel) -> anyhow::Result<()> {
+        let mut threads = Vec::with_capacity(model.engines.len());
+        for (index, engine) in model.engines.into_iter().enumerate() {
+            let surroundings = (Arc::clone(station), Arc::clone(&self.results));
+            let worker = Worker::new(engine, Arc::clone(&model.build), surroundings);
+            let name = format!("engine {} {index}", model.name);
+            threads.push(worker.spawn(&name)?);
+        }
+        station.man(threads);
+        Ok(())
+    }
+
+    /// Says where records go; before the first one is read, and whenever that changes.
+    pub(crate) fn switch(&self) -> &Switch {
+        &self.switch
+    }
+
+    /// Begins to read records.
+    pub(crate) fn consume(&mut self) -> anyhow::Result<()> {
+        let intake = RequestIntake::new(self.switch.reader(), self.reception());
+        let consumer = GroupConsumer::start(self.group.clone(), intake, &self.kafka_metrics)
+            .context("the consumer cannot start")?;
+        self.consumer = Some(consumer);
+        Ok(())
+    }
+
+    fn reception(&self) -> Reception {
+        Reception::new(self.group.max_record_bytes, Arc::clone(&self.results))
+    }
+
+    /// The model's name.
+    pub(crate) fn model(&self) -> &str {
+        self.results.model()
     }
 
     /// Records of this process's partitions that are not answered yet.
     pub(crate) fn backlog_records(&self) -> i64 {
-        self.kafka_metrics.lag_records(&self.group, &self.requests)
+        let requests = self.group.topics.first().map_or("", String::as_str);
+        self.kafka_metrics.lag_records(&self.group.group, requests)
     }
 
     /// What the consumer is doing.
     pub(crate) fn state(&self) -> State {
-        self.consumer.state().borrow().clone()
+        match &self.consumer {
+            Some(consumer) => consumer.state().borrow().clone(),
+            None => State::Starting,
+        }
     }
 
-    /// Sets the gauge that says whether the model is served.
+    /// The versions that are ready, or were before their engines went away.
+    pub(crate) fn served(&self) -> Vec<Arc<Served>> {
+        let table = self.switch.table();
+        let stations = table.slots.values().filter_map(|slot| slot.station());
+        stations
+            .map(|station| Arc::clone(&station.served))
+            .collect()
+    }
+
+    /// Sets the gauges that say whether the versions are served.
     pub(crate) fn mark_available(&self, available: bool) {
-        self.metrics.available.set(i64::from(available));
+        for slot in self.switch.table().slots.values() {
+            if let Some(station) = slot.station() {
+                station.metrics.available.set(i64::from(available));
+            }
+        }
     }
 
-    /// Takes no more records, finishes those it has, commits, leaves the group and ends the engine threads.
+    /// Takes no more records, finishes those it has, commits, leaves the group and ends all threads.
+    ///
+    /// # Errors
+    /// What could not be finished in time.
     pub(crate) fn stop(self, deadline: Duration) -> anyhow::Result<()> {
-        self.mark_available(false);
-        self.queue.hurry();
-        let stopped = self.consumer.stop(deadline);
-        self.queue.close();
+        let table = self.switch.table();
+        let stations: Vec<_> = table
+            .slots
+            .values()
+            .filter_map(|slot| slot.station())
+            .collect();
+        for station in &stations {
+            station.metrics.available.set(0);
+            station.queue.hurry();
+        }
+        let model = self.results.model();
+        let stopped = self
+            .consumer
+            .map_or(Ok(()), |consumer| consumer.stop(deadline));
         let until = Instant::now() + JOIN_DEADLINE;
-        for engine in self.engines {
+        for station in &stations {
+            station.queue.close();
+        }
+        for station in &stations {
             // There is no join with a deadline; a run that hangs must not keep the process.
-            while !engine.is_finished() && Instant::now() < until {
+            while !station.has_ended() && Instant::now() < until {
                 thread::sleep(Duration::from_millis(1));
             }
             anyhow::ensure!(
-                engine.is_finished(),
-                "an engine of model {} does not end",
-                self.model.name
-            );
-            anyhow::ensure!(
-                engine.join().is_ok(),
-                "an engine of model {} panicked",
-                self.model.name
+                station.has_ended(),
+                "an engine of model {model} does not end"
             );
         }
-        stopped.with_context(|| format!("model {}", self.model.name))
+        self.results.desk().close();
+        anyhow::ensure!(
+            self.desk.join().is_ok(),
+            "the desk of model {model} panicked"
+        );
+        stopped.with_context(|| format!("model {model}"))
     }
 }
 

@@ -41,13 +41,15 @@ pub(crate) enum Stage {
     Headers,
     Decode,
     Validate,
+    /// Its version cannot be loaded. The record may be good: its dead letter can be written back later.
+    Load,
     /// Nobody waits for the answer any more: not a fault of the record, so there is no dead letter.
     Deadline,
     Infer,
     Result,
 }
 
-/// Work for an engine thread that needs no engine.
+/// Work for the desk: what is sent without an engine.
 #[derive(Debug)]
 pub(crate) enum Settled {
     /// To be sent when its turn comes.
@@ -72,14 +74,15 @@ impl Stage {
             Stage::Headers => "headers",
             Stage::Decode => "decode",
             Stage::Validate => "validate",
+            Stage::Load => "load",
             Stage::Deadline => "deadline",
             Stage::Infer => "infer",
             Stage::Result => "result",
         }
     }
 
-    /// Whether the record could never succeed.
-    pub(crate) fn is_poison(self) -> bool {
+    /// Whether the record would be lost without a dead letter.
+    pub(crate) fn needs_letter(self) -> bool {
         self != Stage::Deadline
     }
 }

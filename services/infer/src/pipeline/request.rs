@@ -8,9 +8,20 @@ use millrace_kafka as kafka;
 use millrace_wire as wire;
 use millrace_wire::headers::{RequestHeaders, Source};
 
+use super::Served;
 use super::lane::Lane;
 use super::outcome::Outcome;
 use crate::batch::Answer;
+
+/// A record as it came, its headers read.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) record: kafka::Record,
+    pub(crate) ticket: kafka::Ticket,
+    pub(crate) lane: Arc<Lane<Outcome>>,
+    /// Empty where they could not be read.
+    pub(crate) headers: RequestHeaders,
+}
 
 /// One record, from the poll thread until its result is acknowledged.
 #[derive(Debug)]
@@ -18,6 +29,8 @@ pub(crate) struct Request {
     /// The record without its value, which is in `content`.
     pub(crate) record: kafka::Record,
     pub(crate) content: Content,
+    /// The version that it was routed to; `None` if it was refused before.
+    pub(crate) served: Option<Arc<Served>>,
     /// Empty where the record's headers could not be read.
     pub(crate) headers: RequestHeaders,
     pub(crate) lane: Arc<Lane<Outcome>>,
@@ -46,20 +59,15 @@ pub(crate) struct Part {
 }
 
 impl Request {
-    pub(crate) fn new(
-        record: kafka::Record,
-        ticket: kafka::Ticket,
-        lane: Arc<Lane<Outcome>>,
-        (headers, content): (RequestHeaders, Content),
-    ) -> Self {
-        let sequence = ticket.sequence();
+    pub(crate) fn new(arrival: Arrival, content: Content, served: Option<Arc<Served>>) -> Self {
         Self {
-            record,
+            sequence: arrival.ticket.sequence(),
+            record: arrival.record,
             content,
-            headers,
-            lane,
-            sequence,
-            ticket: Mutex::new(Some(ticket)),
+            served,
+            headers: arrival.headers,
+            lane: arrival.lane,
+            ticket: Mutex::new(Some(arrival.ticket)),
             answer: None,
         }
     }

@@ -7,9 +7,9 @@ use millrace_kafka::{Failure, Headers, OutRecord, Producer};
 use millrace_wire::Status;
 use millrace_wire::headers::{self, ReplyTo, ResultHeaders};
 
+use super::desk::Desk;
 use super::outcome::{Outcome, Refusal, Resend, Settled, Stage, Verdict};
 use super::request::Request;
-use super::{Queue, Served};
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
 use crate::topics::ModelTopics;
@@ -20,7 +20,7 @@ mod post;
 pub(crate) use letter::LetterSize;
 
 /// Headers that speak to us, or that we write anew; all others are passed on.
-const OUR_HEADERS: [&str; 11] = [
+const OUR_HEADERS: [&str; 12] = [
     headers::ID,
     headers::REPLY_TO,
     headers::DEADLINE,
@@ -32,9 +32,10 @@ const OUR_HEADERS: [&str; 11] = [
     headers::STATUS,
     headers::ERROR,
     headers::SOURCE,
+    headers::WEIGHTS_SHA256,
 ];
 
-/// What the engine threads of one model share.
+/// What all threads of one model share.
 #[derive(Debug)]
 pub(crate) struct Results {
     producer: Producer,
@@ -44,8 +45,8 @@ pub(crate) struct Results {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) model: Served,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) model: String,
+    pub(crate) desk: Desk,
     pub(crate) metrics: ModelMetrics,
     pub(crate) fatal: Fatal,
 }
@@ -91,12 +92,18 @@ impl Results {
         }
     }
 
-    pub(crate) fn model(&self) -> &Served {
+    /// The model's name.
+    pub(crate) fn model(&self) -> &str {
         &self.shared.model
     }
 
-    pub(crate) fn queue(&self) -> &Queue {
-        &self.shared.queue
+    /// Leaves work to the desk; never waits.
+    pub(crate) fn hand_in(&self, settled: Settled) {
+        self.shared.desk.hand_in(settled);
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.shared.desk
     }
 
     pub(crate) fn metrics(&self) -> &ModelMetrics {
@@ -147,7 +154,7 @@ impl Results {
             }
             Err(error) if error.failure == Failure::Poison => {
                 let verdict = Verdict::Refusal(too_large(size_bytes, &error.to_string()));
-                results.queue().push_aside(Settled::Late(Outcome {
+                results.hand_in(Settled::Late(Outcome {
                     request: sent,
                     verdict,
                 }));
@@ -160,11 +167,11 @@ impl Results {
     }
 
     fn send_refusal(self: &Arc<Self>, request: &Arc<Request>, refusal: Refusal) {
-        let debts = Debts::of(request, if refusal.stage.is_poison() { 2 } else { 1 });
+        let debts = Debts::of(request, if refusal.stage.needs_letter() { 2 } else { 1 });
         let headers = self.headers(request, Some(&refusal), Luggage::Whole);
         self.reply(request, &headers, &[]);
         self.send_error_result(&debts, refusal.clone(), Luggage::Whole);
-        if refusal.stage.is_poison() {
+        if refusal.stage.needs_letter() {
             self.send_letter(debts, refusal, LetterSize::Whole);
         }
     }
@@ -181,9 +188,7 @@ impl Results {
                 debt.pay();
             }
             Err(error) if error.failure == Failure::Poison && luggage == Luggage::Whole => {
-                results
-                    .queue()
-                    .push_aside(Settled::Again(debt, sent, Resend::Result));
+                results.hand_in(Settled::Again(debt, sent, Resend::Result));
             }
             Err(error) => results.undelivered(error),
         });
@@ -205,10 +210,12 @@ impl Results {
     }
 
     fn headers(&self, request: &Request, refusal: Option<&Refusal>, luggage: Luggage) -> Headers {
+        let served = request.served.as_deref();
         let ours = ResultHeaders {
             id: request.id(),
-            model: self.model().name.clone(),
-            version: Some(self.model().version),
+            model: self.model().to_owned(),
+            version: served.map(|served| served.version),
+            weights_sha256: served.map(|served| served.sha256.clone()),
             status: refusal.map_or(Status::Ok, |refusal| refusal.status),
             error: refusal.map(|refusal| refusal.sentence.clone()),
             source: request.source(),

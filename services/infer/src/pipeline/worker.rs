@@ -13,28 +13,37 @@ use tracing::{debug, warn};
 use super::outcome::{Outcome, Refusal, Settled, Stage, Verdict};
 use super::request::{Content, Part, Request};
 use super::results::Results;
+use super::slot::Station;
 use crate::batch::{Condemned, OutputRows, assemble, encode, isolate};
 use crate::engine::{Engine, EngineError};
 use crate::models::BuildEngine;
 
 /// Owns one engine.
 pub(crate) struct Worker {
+    station: Arc<Station>,
     engine: Runner,
     answers: Answers,
 }
 
 impl Worker {
-    pub(crate) fn new(engine: Box<dyn Engine>, build: BuildEngine, results: Arc<Results>) -> Self {
+    pub(crate) fn new(
+        engine: Box<dyn Engine>,
+        build: BuildEngine,
+        (station, results): (Arc<Station>, Arc<Results>),
+    ) -> Self {
         Self {
             engine: Runner {
                 engine: Some(engine),
                 build,
+                station: Arc::clone(&station),
                 results: Arc::clone(&results),
             },
             answers: Answers {
                 encoder: Encoder::default(),
+                station: Arc::clone(&station),
                 results,
             },
+            station,
         }
     }
 
@@ -57,32 +66,27 @@ impl Worker {
     }
 
     fn run(&mut self) {
-        let results = Arc::clone(&self.answers.results);
-        while let Some(batch) = results.queue().take() {
-            for settled in batch.aside {
-                results.settle(settled);
-            }
-            if batch.pieces.is_empty() {
-                continue;
-            }
+        let station = Arc::clone(&self.station);
+        while let Some(batch) = station.queue.take() {
+            station.mark_run();
             let parts = self.answers.still_wanted(batch.pieces);
             if parts.is_empty() {
                 continue;
             }
-            results.metrics().count_batch(
-                batch.release,
-                parts.iter().map(|part| part.rows.len()).sum(),
-            );
+            let rows = parts.iter().map(|part| part.rows.len()).sum();
+            station.metrics.count_batch(batch.release, rows);
             self.run_batch(&parts);
         }
     }
 
     fn run_batch(&mut self, parts: &[Part]) {
-        let Self { engine, answers } = self;
+        let Self {
+            engine, answers, ..
+        } = self;
         match engine.run(parts) {
             Ok(outputs) => answers.answer(parts, outputs),
             Err(error) => {
-                let isolation_runs = answers.results.metrics().isolation_runs.clone();
+                let isolation_runs = answers.station.metrics.isolation_runs.clone();
                 let mut run = |parts: &[Part]| {
                     isolation_runs.inc();
                     engine.run(parts)
@@ -108,6 +112,7 @@ struct Runner {
     /// `None` only when it could not be built again; the process is stopping then.
     engine: Option<Box<dyn Engine>>,
     build: BuildEngine,
+    station: Arc<Station>,
     results: Arc<Results>,
 }
 
@@ -116,7 +121,7 @@ impl Runner {
         let rows = parts
             .iter()
             .filter_map(|part| Some((instances(&part.request)?, part.rows.clone())));
-        let inputs = assemble(&self.results.model().signature.inputs, rows)
+        let inputs = assemble(&self.station.served.signature.inputs, rows)
             .map_err(|error| EngineError::Failed(Box::new(error)))?;
         let Some(engine) = &mut self.engine else {
             return Err(EngineError::Panicked(
@@ -125,8 +130,8 @@ impl Runner {
         };
         let start = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| engine.run(inputs)));
-        self.results
-            .metrics()
+        self.station
+            .metrics
             .engine_seconds
             .observe(start.elapsed().as_secs_f64());
         outcome.unwrap_or_else(|panic| {
@@ -138,7 +143,7 @@ impl Runner {
     }
 
     fn rebuild(&mut self) {
-        self.results.metrics().engine_rebuilds.inc();
+        self.station.metrics.engine_rebuilds.inc();
         // The old one goes first: two copies of the weights may not fit. It may panic again on its way out.
         let old = self.engine.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
@@ -172,6 +177,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 /// Turns outputs into results.
 struct Answers {
     encoder: Encoder,
+    station: Arc<Station>,
     results: Arc<Results>,
 }
 
@@ -231,11 +237,11 @@ impl Answers {
                 self.send(&part.request, &pieces);
             }
         }
-        self.results.metrics().rows.inc_by(rows_answered);
+        self.station.metrics.rows.inc_by(rows_answered);
     }
 
     fn send(&mut self, request: &Arc<Request>, outputs: &[(&[Tensor], std::ops::Range<usize>)]) {
-        let names = &self.results.model().signature.outputs;
+        let names = &self.station.served.signature.outputs;
         let verdict = match encode(&mut self.encoder, names, outputs) {
             Ok(value) => Verdict::Answer(value),
             Err(error) => Verdict::Refusal(Refusal::new(

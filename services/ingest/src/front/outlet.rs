@@ -55,6 +55,7 @@ fn echo(record: OutRecord) -> Record {
         id: id.clone(),
         model: "echo".to_owned(),
         version: Some(1),
+        weights_sha256: None,
         status: Status::Ok,
         error: None,
         source: Source {

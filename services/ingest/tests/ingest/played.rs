@@ -61,6 +61,7 @@ impl Asked {
             id,
             model: "m".to_owned(),
             version: Some(1),
+            weights_sha256: None,
             status,
             error: error.map(str::to_owned),
             source: Source {

@@ -102,6 +102,7 @@ impl Backlog {
             id: format!("{index:032x}"),
             model: "digits".to_owned(),
             version: Some(1),
+            weights_sha256: None,
             status: Status::Ok,
             error: None,
             source: Source {

@@ -60,9 +60,7 @@ impl Results {
                 debt.pay();
             }
             (Err(error), Some(smaller)) if error.failure == Failure::Poison => {
-                results
-                    .queue()
-                    .push_aside(Settled::Again(debt, sent, Resend::Letter(smaller)));
+                results.hand_in(Settled::Again(debt, sent, Resend::Letter(smaller)));
             }
             (Err(error), _) => results.undelivered(error),
         });
@@ -79,7 +77,7 @@ impl Results {
         refusal: &Refusal,
         size: LetterSize,
     ) -> anyhow::Result<OutRecord> {
-        let letter = dead_letter(request, refusal, size, &self.model().name);
+        let letter = dead_letter(request, refusal, size, self.model());
         Ok(OutRecord {
             topic: Arc::clone(&self.topics.dead_letters.topic),
             partition: None,

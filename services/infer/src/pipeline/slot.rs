@@ -1,0 +1,187 @@
+//! The place of one version in its model's pipeline. It is there before its engines are and while they are away; what
+//! comes for it then waits.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Queue;
+use super::outcome::Refusal;
+use super::request::{Arrival, Part};
+use crate::batch::{Piece, Split, Splitter};
+use crate::metrics::VersionMetrics;
+use crate::models::LoadedModel;
+
+use super::Served;
+
+/// One version that records can be routed to.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    version: i64,
+    /// Set once, when its engines are there for the first time.
+    station: OnceLock<Arc<Station>>,
+    door: Mutex<Door>,
+}
+
+/// What happens to a record that comes before there is a station.
+#[derive(Debug)]
+enum Door {
+    /// It waits, with those before it.
+    Shut(Vec<Arrival>),
+    /// There is a station by now.
+    Open,
+    /// There will be none.
+    Barred(Refusal),
+}
+
+/// What became of a record that was to wait.
+#[derive(Debug)]
+pub(crate) enum Parked {
+    Waits,
+    /// The station opened meanwhile.
+    TooLate(Arrival, Arc<Station>),
+    Refused(Arrival, Refusal),
+}
+
+impl Slot {
+    pub(crate) fn new(version: i64) -> Self {
+        Self {
+            version,
+            station: OnceLock::new(),
+            door: Mutex::new(Door::Shut(Vec::new())),
+        }
+    }
+
+    pub(crate) fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// Where its records go; `None` before its engines were there for the first time.
+    pub(crate) fn station(&self) -> Option<&Arc<Station>> {
+        self.station.get()
+    }
+
+    /// Lets a record wait until the slot opens or is barred.
+    pub(crate) fn park(&self, arrival: Arrival) -> Parked {
+        let mut door = self.door();
+        match (&mut *door, self.station.get()) {
+            (Door::Shut(waiting), _) => {
+                waiting.push(arrival);
+                Parked::Waits
+            }
+            (Door::Barred(refusal), _) => Parked::Refused(arrival, refusal.clone()),
+            (Door::Open, Some(station)) => Parked::TooLate(arrival, Arc::clone(station)),
+            (Door::Open, None) => unreachable!("a door opens after its station is set"),
+        }
+    }
+
+    /// Sets the station; answers the records that waited for it, in the order in which they came. The first station
+    /// stays.
+    pub(crate) fn open(&self, station: Station) -> (Arc<Station>, Vec<Arrival>) {
+        let station = Arc::clone(self.station.get_or_init(|| Arc::new(station)));
+        (station, self.turn(Door::Open))
+    }
+
+    /// There will be no station; answers the records that waited for it.
+    pub(crate) fn bar(&self, refusal: Refusal) -> Vec<Arrival> {
+        self.turn(Door::Barred(refusal))
+    }
+
+    fn turn(&self, to: Door) -> Vec<Arrival> {
+        match std::mem::replace(&mut *self.door(), to) {
+            Door::Shut(waiting) => waiting,
+            Door::Open | Door::Barred(_) => Vec::new(),
+        }
+    }
+
+    fn door(&self) -> MutexGuard<'_, Door> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Called when a record comes whose engines are away.
+pub(crate) type Bell = Box<dyn Fn() + Send + Sync>;
+
+/// Where the records of one version are checked, cut and queued, and the engine threads that take them.
+pub(crate) struct Station {
+    pub(crate) served: Arc<Served>,
+    pub(crate) queue: Queue,
+    pub(crate) metrics: VersionMetrics,
+    splitter: Splitter,
+    bell: Bell,
+    engines: Mutex<Vec<JoinHandle<()>>>,
+    /// Milliseconds since the process began.
+    last_run: AtomicU64,
+}
+
+impl fmt::Debug for Station {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Station")
+            .field("version", &self.served.version)
+            .field("queue", &self.queue.depth())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Station {
+    pub(crate) fn new(model: &LoadedModel, metrics: VersionMetrics, bell: Bell) -> Self {
+        let max_rows = i64::try_from(model.batch.max_rows).unwrap_or(i64::MAX);
+        metrics.max_batch_rows.set(max_rows);
+        Self {
+            served: Arc::new(Served::of(model)),
+            queue: Queue::new(model.batch),
+            metrics,
+            splitter: Splitter::new(model.batch, &model.signature.inputs),
+            bell,
+            engines: Mutex::default(),
+            last_run: AtomicU64::new(now_ms()),
+        }
+    }
+
+    /// The pieces of a record that fits the signature.
+    pub(crate) fn split(&self, record: &millrace_wire::Record) -> Vec<Split> {
+        self.splitter.split(record)
+    }
+
+    /// Queues rows; if no engine is there, somebody is told.
+    pub(crate) fn push(&self, piece: Piece<Part>) {
+        if !self.queue.push(piece) {
+            (self.bell)();
+        }
+    }
+
+    /// The engine threads that take from the queue from now on.
+    pub(crate) fn man(&self, threads: Vec<JoinHandle<()>>) {
+        self.engines().extend(threads);
+    }
+
+    /// Whether all engine threads have ended, which they do once the queue is closed and empty; the memory of their
+    /// engines is free then.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.engines().retain(|thread| !thread.is_finished());
+        self.engines().is_empty()
+    }
+
+    /// A batch begins to run.
+    pub(crate) fn mark_run(&self) {
+        self.last_run.store(now_ms(), Ordering::Relaxed);
+    }
+
+    /// When a batch began to run for the last time, as milliseconds of [`now_ms`].
+    pub(crate) fn last_run_ms(&self) -> u64 {
+        self.last_run.load(Ordering::Relaxed)
+    }
+
+    fn engines(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Milliseconds of a clock that begins with the process.
+fn now_ms() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let since: Duration = START.elapsed();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
