@@ -10,33 +10,39 @@ DENY_VERSION := 0.20.2
 # The advisories come from a repository on the network; without it, leave them out and know that they are.
 AUDIT_CHECKS ?= advisories bans licenses sources
 MODELS_VENV := .native/models-venv
+BIG_MODELS := load/models/resnet50/1/model.onnx load/models/mlp/1/model.onnx
+# The engine that is linked, not loaded: tests run with it. Without it a dozen crates less are built, and no other differs.
+FEATURES := --features millrace-infer/torch
+# All but libtorch, which the demo can do without.
+DEMO_STEPS := system databases kafka registry onnxruntime openvino python
 FUZZ_SECONDS ?= 60
 
 help: ## List the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
 
-setup: ## Install what the project needs: packages, Kafka, ONNX Runtime, Python (safe to repeat)
+setup: ## Install what the project needs: packages, Kafka, the engines, Python (safe to repeat)
 	@scripts/setup
 
 build: setup ## Build all programs, optimised, into target/release
 	cargo build --release --workspace --bins
 
 demo: export CARGO_INCREMENTAL := 0
-demo: setup ## Start a broker and the services, and show the whole line at work (ARGS=--once to stop then)
+demo: ## Start a broker and the services, and show the whole line at work (ARGS=--once to stop then)
+	@scripts/setup $(DEMO_STEPS)
 	cargo build --workspace --bins
 	.venv/bin/python scripts/demo $(ARGS)
 
 # One broker for all tests. demo and test share what they compile, once: incremental compilation would only cost time.
 test: export CARGO_INCREMENTAL := 0
-test: setup lint ## Run everything that must pass: lints, build, Rust and Python tests on a real broker
-	cargo build --workspace --all-targets
+test: setup lint $(BIG_MODELS) ## Run everything that must pass: lints, build, Rust and Python tests on a real broker
+	cargo build --workspace $(FEATURES) --all-targets
 	scripts/with-broker scripts/with-databases $(MAKE) --no-print-directory _tests
 
 .PHONY: _tests
 # Both run even when the first fails, so that one run tells everything.
 _tests:
 	failed=0; \
-	cargo test --workspace --no-fail-fast || failed=1; \
+	cargo test --workspace $(FEATURES) --no-fail-fast || failed=1; \
 	.venv/bin/python -m pytest -q -p no:cacheprovider $(PYTHON_TESTS) || failed=1; \
 	(cd clients/python && ../../.venv/bin/python -m pytest -q) || failed=1; \
 	exit $$failed
@@ -57,15 +63,15 @@ _conformance:
 
 faults: export MILLRACE_KILLS ?= 20
 faults: setup ## Kill the sink at 20 random moments instead of 5, with every destination
-	cargo build --workspace --all-targets
-	scripts/with-broker cargo test --workspace --test sink -- kill
+	cargo build --workspace $(FEATURES) --all-targets
+	scripts/with-broker cargo test --workspace $(FEATURES) --test sink -- kill
 
 lint: setup ## Check formatting, and run clippy, ruff and mypy with warnings as errors
 	.venv/bin/ruff format --quiet --check --no-cache clients/python
 	.venv/bin/ruff check --quiet --no-cache clients/python
 	cd clients/python && ../../.venv/bin/mypy --no-error-summary --cache-dir ../../target/mypy
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace $(FEATURES) --all-targets -- -D warnings
 
 audit: $(DENY) ## Check licences, sources, duplicates and known vulnerabilities of all dependencies
 	$(DENY) check $(AUDIT_CHECKS)
@@ -74,8 +80,12 @@ $(DENY):
 	@echo "audit: installing cargo-deny $(DENY_VERSION) (some minutes, once)" >&2
 	cargo install --quiet --locked --root .native/cargo-deny --version $(DENY_VERSION) cargo-deny
 
-bench: ## Measure throughput and latency on a throw-away broker (ARGS=--short for two minutes)
+bench: $(BIG_MODELS) ## Measure throughput and latency on a throw-away broker (ARGS=--short for two minutes)
 	scripts/bench $(ARGS)
+
+# Too large to be committed.
+$(BIG_MODELS): load/models/%/1/model.onnx: load/models/make_%.py | setup
+	.venv/bin/python $<
 
 fuzz: ## Fuzz every decoder of outside bytes (FUZZ_SECONDS=60 each; needs cargo-fuzz and a nightly toolchain)
 	fuzz/run $(FUZZ_SECONDS)

@@ -20,9 +20,11 @@ mod topics;
 pub use app::App;
 pub use engine::{
     Engine, EngineError, EngineKind, Libraries, LoadError, ModelFiles, OnnxEngine, OnnxLibrary,
+    OpenVinoEngine, OpenVinoLibrary,
 };
+#[cfg(feature = "torch")]
+pub use engine::TorchEngine;
 pub use settings::{
     BatchSettings, ConsumerSettings, EngineSettings, ModelSettings, OnnxSettings, OpenVinoHint,
     OpenVinoSettings, Optimization, ProducerSettings, Provider, Settings, TopicSettings,
-    TorchSettings,
 };

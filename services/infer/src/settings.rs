@@ -13,7 +13,6 @@ mod engine;
 pub use batch::BatchSettings;
 pub use engine::{
     EngineSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, Provider,
-    TorchSettings,
 };
 
 /// Everything that can be set.

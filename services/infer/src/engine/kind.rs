@@ -33,6 +33,15 @@ impl EngineKind {
             Self::Torch => "torch",
         }
     }
+
+    /// The file name of its shared library.
+    pub fn library_name(self) -> &'static str {
+        match self {
+            Self::Onnx => "libonnxruntime.so",
+            Self::OpenVino => "libopenvino_c.so",
+            Self::Torch => "libtorch_cpu.so",
+        }
+    }
 }
 
 impl fmt::Display for EngineKind {

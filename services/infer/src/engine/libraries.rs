@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use millrace_wire::Signature;
 
-use super::{Engine, EngineKind, LoadError, OnnxEngine, OnnxLibrary};
+#[cfg(feature = "torch")]
+use super::TorchEngine;
+use super::{
+    Engine, EngineKind, LoadError, OnnxEngine, OnnxLibrary, OpenVinoEngine, OpenVinoLibrary,
+};
 use crate::settings::EngineSettings;
 
 /// The files of one model version on this machine.
@@ -17,7 +21,8 @@ pub struct ModelFiles {
     pub main: PathBuf,
     /// Which engine.
     pub kind: EngineKind,
-    /// The signature that `model.toml` declares, for formats that carry none.
+    /// The signature that `model.toml` declares: needed where the format carries none, otherwise compared with the model's
+    /// own in the order of inputs and outputs, whose names it then gives.
     pub declared: Option<Signature>,
 }
 
@@ -38,11 +43,13 @@ impl Libraries {
     /// Loads a library before a model needs it.
     ///
     /// # Errors
-    /// [`LoadError::Library`] says what to do.
+    /// [`LoadError::Library`] says what to do; [`LoadError::NotBuilt`] where this program has no such engine.
     pub fn load(&self, kind: EngineKind) -> Result<(), LoadError> {
         match kind {
             EngineKind::Onnx => self.onnx().map(|_| ()),
-            EngineKind::OpenVino | EngineKind::Torch => Err(LoadError::NotBuilt { kind }),
+            EngineKind::OpenVino => self.openvino().map(|_| ()),
+            EngineKind::Torch if cfg!(feature = "torch") => Ok(()),
+            EngineKind::Torch => Err(LoadError::NotBuilt { kind }),
         }
     }
 
@@ -55,17 +62,29 @@ impl Libraries {
         files: &ModelFiles,
         options: &EngineSettings,
     ) -> Result<Box<dyn Engine>, LoadError> {
+        let declared = files.declared.as_ref();
         match files.kind {
-            EngineKind::Onnx => Ok(Box::new(OnnxEngine::load(
-                &self.onnx()?,
-                &files.main,
-                options,
-            )?)),
-            kind @ (EngineKind::OpenVino | EngineKind::Torch) => Err(LoadError::NotBuilt { kind }),
+            EngineKind::Onnx => {
+                let engine = OnnxEngine::load(&self.onnx()?, &files.main, options)?;
+                Ok(Box::new(engine.named(declared)?))
+            }
+            EngineKind::OpenVino => {
+                let library = self.openvino()?;
+                let engine = OpenVinoEngine::load(library, &files.main, options)?;
+                Ok(Box::new(engine.named(declared)?))
+            }
+            #[cfg(feature = "torch")]
+            EngineKind::Torch => Ok(Box::new(TorchEngine::load(&files.main, options, declared)?)),
+            #[cfg(not(feature = "torch"))]
+            kind @ EngineKind::Torch => Err(LoadError::NotBuilt { kind }),
         }
     }
 
     fn onnx(&self) -> Result<OnnxLibrary, LoadError> {
         OnnxLibrary::load(self.settings.onnx_library())
+    }
+
+    fn openvino(&self) -> Result<OpenVinoLibrary, LoadError> {
+        OpenVinoLibrary::load(self.settings.openvino.library.as_deref())
     }
 }

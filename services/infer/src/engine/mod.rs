@@ -6,13 +6,20 @@ use std::path::PathBuf;
 
 use millrace_wire::{Signature, Tensor};
 
+mod declared;
 mod kind;
 mod libraries;
 mod onnx;
+mod openvino;
+#[cfg(feature = "torch")]
+mod torch;
 
 pub use kind::EngineKind;
 pub use libraries::{Libraries, ModelFiles};
 pub use onnx::{OnnxEngine, OnnxLibrary};
+pub use openvino::{OpenVinoEngine, OpenVinoLibrary};
+#[cfg(feature = "torch")]
+pub use torch::TorchEngine;
 
 /// One loaded model that one thread runs.
 pub trait Engine: Send {
@@ -67,17 +74,23 @@ pub enum EngineError {
 pub enum LoadError {
     /// The engine's shared library.
     #[error(
-        "ONNX Runtime cannot be loaded; run `make setup`, then set `engine.library` to the path of \
-         libonnxruntime.so"
+        "the library of the engine {kind} cannot be loaded; run `make setup`, then set `engine.{kind}.library` to the path of {}",
+        kind.library_name()
     )]
     Library {
+        /// The engine.
+        kind: EngineKind,
         /// What the loader says.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A process loads one library only.
-    #[error("ONNX Runtime is loaded from {loaded:?} already, cannot load {asked:?} too")]
+    /// A process loads one library of an engine only.
+    #[error(
+        "the library of the engine {kind} is loaded from {loaded:?} already, cannot load {asked:?} too"
+    )]
     LibraryTwice {
+        /// The engine.
+        kind: EngineKind,
         /// The one in use.
         loaded: Option<PathBuf>,
         /// The one that was asked for.
@@ -102,6 +115,35 @@ pub enum LoadError {
         /// What the engine says.
         #[source]
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// Something that `engine.providers` names is not in the library.
+    #[error(
+        "engine.providers has {provider:?}, which this libonnxruntime.so cannot use; take one that was built with it \
+         (such as that of onnxruntime-gpu) or leave {provider:?} out"
+    )]
+    Provider {
+        /// As the setting has it.
+        provider: &'static str,
+        /// What ONNX Runtime says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The format carries no signature, and `model.toml` has none either.
+    #[error(
+        "a {kind} model does not say what its inputs and outputs are: add [[inputs]] and [[outputs]] with name, dtype and \
+         shape to its model.toml"
+    )]
+    Undeclared {
+        /// The engine.
+        kind: EngineKind,
+    },
+    /// `model.toml` declares another signature than the model has.
+    #[error("model.toml declares {declared}, but the model has {given}")]
+    Declared {
+        /// What stands in `model.toml`.
+        declared: String,
+        /// What the model says or did.
+        given: String,
     },
     /// An input or output that no record can hold.
     #[error(
@@ -130,4 +172,21 @@ pub enum LoadError {
     /// The first run showed that results cannot be told apart by rows.
     #[error("the first run with zeros failed")]
     WarmUp(#[source] EngineError),
+}
+
+/// The library that lies beside the program, if one does.
+fn beside_program(name: &str) -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok()?.parent()?.join(name);
+    beside.exists().then_some(beside)
+}
+
+fn wrong_rows(output: &str, rows: usize, shape: &[usize]) -> EngineError {
+    EngineError::Rows {
+        output: output.to_owned(),
+        rows,
+        given: shape
+            .iter()
+            .map(|size| i64::try_from(*size).unwrap_or(i64::MAX))
+            .collect(),
+    }
 }

@@ -23,8 +23,6 @@ pub struct EngineSettings {
     pub onnx: OnnxSettings,
     /// OpenVINO.
     pub openvino: OpenVinoSettings,
-    /// libtorch.
-    pub torch: TorchSettings,
 }
 
 impl Default for EngineSettings {
@@ -36,7 +34,6 @@ impl Default for EngineSettings {
             providers: vec![Provider::Cpu],
             onnx: OnnxSettings::default(),
             openvino: OpenVinoSettings::default(),
-            torch: TorchSettings::default(),
         }
     }
 }
@@ -51,6 +48,17 @@ pub enum Provider {
     Cuda,
     /// NVIDIA's TensorRT.
     TensorRt,
+}
+
+impl Provider {
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+        }
+    }
 }
 
 /// What only ONNX Runtime knows.
@@ -91,6 +99,9 @@ pub struct OpenVinoSettings {
     pub device: String,
     /// What OpenVINO tunes for.
     pub hint: OpenVinoHint,
+    /// What it computes floats with: `f32`, or `bf16` and `f16` where the processor is faster with them, which changes
+    /// answers in the third digit.
+    pub precision: String,
     /// Streams of one instance; 1 when not set, since every instance runs one batch at a time.
     pub streams: Option<usize>,
 }
@@ -101,6 +112,7 @@ impl Default for OpenVinoSettings {
             library: None,
             device: "CPU".to_owned(),
             hint: OpenVinoHint::default(),
+            precision: "f32".to_owned(),
             streams: None,
         }
     }
@@ -115,15 +127,6 @@ pub enum OpenVinoHint {
     Latency,
     /// Many batches at once.
     Throughput,
-}
-
-/// What only libtorch knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TorchSettings {
-    /// Whether the graph is frozen and optimised when a model is loaded; off for models whose attributes change while
-    /// they run.
-    pub freeze: bool,
 }
 
 impl EngineSettings {

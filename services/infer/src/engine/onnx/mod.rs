@@ -1,28 +1,27 @@
 //! ONNX Runtime: the library is loaded at run time, and every engine thread has a session of its own.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millrace_wire::{DType, Signature, Tensor, TensorSpec};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
-use ort::session::builder::SessionBuilder;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, TensorElementType, ValueType};
 use tracing::debug;
 
-use super::{Engine, EngineError, LoadError};
-use crate::settings::EngineSettings;
+use super::{Engine, EngineError, EngineKind, LoadError, beside_program, declared};
+use crate::settings::{EngineSettings, Optimization};
 use values::{read_output, view_input};
 
+mod providers;
 mod strings;
 mod values;
 
 #[cfg(test)]
 mod tests;
-
-/// The file name that the system's loader knows the library by.
-const LIBRARY_NAME: &str = "libonnxruntime.so";
 
 /// The loaded library. There is one per process; handles to it are cheap.
 #[derive(Debug, Clone)]
@@ -44,6 +43,7 @@ impl OnnxLibrary {
         if let Some((from, environment)) = loaded.as_ref() {
             if from.as_deref() != path {
                 return Err(LoadError::LibraryTwice {
+                    kind: EngineKind::Onnx,
                     loaded: from.clone(),
                     asked: path.map(Path::to_owned),
                 });
@@ -52,10 +52,13 @@ impl OnnxLibrary {
                 environment: environment.clone(),
             });
         }
-        let file = path.map_or_else(beside_program, Path::to_owned);
-        let builder = ort::init_from(&file).map_err(|source| LoadError::Library {
-            source: Box::new(source),
-        })?;
+        let name = EngineKind::Onnx.library_name();
+        // A plain file name is left to the system's loader.
+        let file = path
+            .map(Path::to_owned)
+            .or_else(|| beside_program(name))
+            .unwrap_or_else(|| PathBuf::from(name));
+        let builder = ort::init_from(&file).map_err(|error| unusable(error.into()))?;
         let environment = builder
             .with_name("millrace")
             .with_telemetry(false)
@@ -66,23 +69,18 @@ impl OnnxLibrary {
                 },
             ))
             .build()
-            .map_err(|source| LoadError::Library {
-                source: Box::new(source),
-            })?;
+            .map_err(|error| unusable(error.into()))?;
         environment.set_log_level(LogLevel::Warning);
         *loaded = Some((path.map(Path::to_owned), environment.clone()));
         Ok(Self { environment })
     }
 }
 
-/// A plain file name is left to the system's loader, so that is the answer when nothing lies beside the program.
-fn beside_program() -> PathBuf {
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|program| Some(program.parent()?.join(LIBRARY_NAME)));
-    beside
-        .filter(|file| file.exists())
-        .unwrap_or_else(|| PathBuf::from(LIBRARY_NAME))
+fn unusable(source: Box<dyn Error + Send + Sync>) -> LoadError {
+    LoadError::Library {
+        kind: EngineKind::Onnx,
+        source,
+    }
 }
 
 /// One session.
@@ -102,33 +100,49 @@ impl OnnxEngine {
         file: &Path,
         options: &EngineSettings,
     ) -> Result<Self, LoadError> {
-        let session = open_session(library, file, options).map_err(|source| LoadError::Model {
+        let failed = |source: ort::Error| LoadError::Model {
             file: file.to_owned(),
             source: Box::new(source),
-        })?;
+        };
+        let builder = session_builder(library, options).map_err(failed)?;
+        let mut builder = providers::register(builder, &options.providers)?;
+        let session = builder.commit_from_file(file).map_err(failed)?;
         let signature = Signature {
             inputs: specs(session.inputs())?,
             outputs: specs(session.outputs())?,
         };
         Ok(Self { session, signature })
     }
+
+    /// With the signature that `model.toml` declares, if it does.
+    ///
+    /// # Errors
+    /// [`LoadError::Declared`] if it is another one.
+    pub(super) fn named(mut self, declared: Option<&Signature>) -> Result<Self, LoadError> {
+        if let Some(declared) = declared {
+            self.signature = declared::agreed(&self.signature, declared)?;
+        }
+        Ok(self)
+    }
 }
 
-fn open_session(
-    library: &OnnxLibrary,
-    file: &Path,
-    options: &EngineSettings,
-) -> ort::Result<Session> {
-    let builder: SessionBuilder = Session::builder(&library.environment)?
+fn session_builder(library: &OnnxLibrary, options: &EngineSettings) -> ort::Result<SessionBuilder> {
+    let optimization = match options.onnx.optimization {
+        Optimization::Disabled => GraphOptimizationLevel::Disable,
+        Optimization::Basic => GraphOptimizationLevel::Level1,
+        Optimization::Extended => GraphOptimizationLevel::Level2,
+        Optimization::All => GraphOptimizationLevel::All,
+    };
+    let builder = Session::builder(&library.environment)?
         .with_intra_threads(options.threads)?
         .with_inter_threads(1)?
+        .with_optimization_level(optimization)?
         .with_intra_op_spinning(options.onnx.spinning)?
         .with_inter_op_spinning(options.onnx.spinning)?
         // ONNX Runtime keeps one memory plan per input shape that it has ever seen; our batch sizes vary.
         .with_memory_pattern(false)?
         .with_log_level(LogLevel::Warning)?;
-    let mut builder = builder;
-    builder.commit_from_file(file)
+    Ok(builder)
 }
 
 fn specs(outlets: &[Outlet]) -> Result<Vec<TensorSpec>, LoadError> {
@@ -189,8 +203,7 @@ impl Engine for OnnxEngine {
         }
         let values = self.session.run(views.as_slice()).map_err(engine_error)?;
         let mut outputs = Vec::with_capacity(self.signature.outputs.len());
-        for ((name, value), spec) in values.iter().zip(&self.signature.outputs) {
-            debug_assert_eq!(name, spec.name);
+        for ((_, value), spec) in values.iter().zip(&self.signature.outputs) {
             outputs.push(read_output(&spec.name, &value, rows)?);
         }
         Ok(outputs)
