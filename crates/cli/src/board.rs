@@ -32,8 +32,15 @@ pub(crate) struct Version {
     pub(crate) gone: usize,
     /// Records that the living replicas have not answered.
     pub(crate) backlog_records: i64,
+    /// Of all living replicas, by name.
     pub(crate) labels: Vec<String>,
+    /// The share of requests that it gets as the canary.
+    pub(crate) canary_percent: i32,
     pub(crate) engine: String,
+    /// SHA-256 of the model file, as far as a living replica knows it.
+    pub(crate) weights_sha256: String,
+    /// Whether living replicas know different ones.
+    pub(crate) weights_differ: bool,
     /// Why a replica cannot serve it; empty if all can.
     pub(crate) reason: String,
 }
@@ -85,6 +92,36 @@ impl Board {
         versions
     }
 
+    /// What the replicas that live say of a model, by version and replica.
+    pub(crate) fn alive_of(&self, model: &str, now_unix_ms: i64) -> Vec<&ModelDescriptor> {
+        let mut said = self.entries();
+        said.retain(|it| it.model == model && is_alive(it, now_unix_ms));
+        said
+    }
+
+    /// The sentence about a model that no living replica speaks of.
+    pub(crate) fn nobody_knows(&self, model: &str) -> String {
+        let mut known: Vec<&str> = self.entries().iter().map(|it| it.model.as_str()).collect();
+        known.dedup();
+        let gone = known.contains(&model);
+        known.retain(|it| *it != model);
+        match (gone, known.as_slice()) {
+            (true, _) => {
+                format!("no infer process that serves model {model} is alive; start millrace-infer")
+            }
+            (false, []) => format!(
+                "nobody serves model {model}, nor any other; start millrace-infer with the same \
+                 topics.prefix"
+            ),
+            (false, known) => {
+                format!(
+                    "nobody serves model {model}; there are: {}",
+                    known.join(", ")
+                )
+            }
+        }
+    }
+
     /// Models that somebody alive serves.
     pub(crate) fn served(&self, now_unix_ms: i64) -> Vec<String> {
         let versions = self.versions(now_unix_ms).into_iter();
@@ -108,7 +145,10 @@ impl Version {
             gone: 0,
             backlog_records: 0,
             labels: Vec::new(),
+            canary_percent: 0,
             engine: String::new(),
+            weights_sha256: String::new(),
+            weights_differ: false,
             reason: String::new(),
         }
     }
@@ -124,10 +164,15 @@ impl Version {
         self.replicas += 1;
         let backlog = replica.backlog_records;
         self.backlog_records = self.backlog_records.saturating_add(backlog);
-        let state = name(replica.state);
-        if rank(state) > rank(self.state) {
-            self.state = state;
-            self.labels.clone_from(&replica.labels);
+        self.state = better(self.state, name(replica.state));
+        self.labels.extend(replica.labels.iter().cloned());
+        self.labels.sort_unstable();
+        self.labels.dedup();
+        self.canary_percent = self.canary_percent.max(replica.canary_percent);
+        match (&self.weights_sha256, &replica.weights_sha256) {
+            (_, none) if none.is_empty() => {}
+            (known, new) if known.is_empty() => self.weights_sha256.clone_from(new),
+            (known, other) => self.weights_differ |= known != other,
         }
         if self.reason.is_empty() {
             self.reason.clone_from(&replica.reason);
@@ -157,6 +202,14 @@ pub(crate) fn name(state: ModelState) -> &'static str {
         ModelState::Unloading => "UNLOADING",
         ModelState::End => "END",
         ModelState::Failed => "FAILED",
+    }
+}
+
+/// The state that is nearer to serving.
+pub(crate) fn better(left: &'static str, right: &'static str) -> &'static str {
+    match rank(right) > rank(left) {
+        true => right,
+        false => left,
     }
 }
 
@@ -230,9 +283,41 @@ pub(crate) mod tests {
             ("AVAILABLE", 2, 1)
         );
         assert_eq!(digits.backlog_records, 10);
+        assert!(!digits.weights_differ);
         assert_eq!(versions[1].reason, "no such operator");
         assert_eq!(board.served(5000), ["digits"]);
         assert!(board.served(10_000).is_empty());
+    }
+
+    #[test]
+    fn a_version_has_the_labels_of_all_and_weights_that_differ_are_noticed() {
+        let mut one = descriptor("digits", "a", ModelState::Available);
+        one.weights_sha256 = "0a".repeat(32);
+        let mut other = descriptor("digits", "b", ModelState::Available);
+        other.labels = vec!["canary".to_owned()];
+        other.canary_percent = 5;
+        other.weights_sha256 = "0b".repeat(32);
+        let mut same = other.clone();
+        same.weights_sha256.clone_from(&one.weights_sha256);
+        let version = |said: &[ModelDescriptor]| board(said).versions(0).remove(0);
+        let differing = version(&[one.clone(), other]);
+        assert_eq!(differing.labels, ["canary", "stable"]);
+        assert_eq!(differing.canary_percent, 5);
+        assert!(differing.weights_differ);
+        let alike = version(&[one.clone(), same]);
+        assert!(!alike.weights_differ);
+        assert_eq!(alike.weights_sha256, one.weights_sha256);
+    }
+
+    #[test]
+    fn a_model_that_nobody_speaks_of_is_told_apart_from_one_whose_replicas_are_gone() {
+        let serving = descriptor("digits", "a", ModelState::Available);
+        let board = board(&[serving]);
+        assert_eq!(board.alive_of("digits", 0).len(), 1);
+        assert!(board.alive_of("digits", i64::MAX).is_empty());
+        assert!(board.nobody_knows("digits").contains("is alive"));
+        assert!(board.nobody_knows("fraud").contains("there are: digits"));
+        assert!(Board::default().nobody_knows("fraud").contains("nor any"));
     }
 
     #[test]

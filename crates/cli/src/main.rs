@@ -11,6 +11,7 @@ mod conversation;
 mod dead_letters;
 mod exit;
 mod findings;
+mod followed;
 mod interrupt;
 mod lag;
 mod man;
@@ -68,7 +69,7 @@ enum Command {
     /// Create and list topics, and compare them with their description
     #[command(subcommand)]
     Topics(topics::Command),
-    /// See which models are served, and by whom
+    /// See which models are served, and by whom; say which versions shall be
     #[command(subcommand)]
     Models(models::Command),
     /// See how far infer and sink are behind, and when they will be done

@@ -23,7 +23,7 @@ pub(crate) struct ModelRef {
 /// Which version of a model is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// The highest one that somebody serves.
+    /// The one with the label `stable`, or else the highest one that somebody serves.
     Newest,
     Version(i64),
     Label(String),
@@ -82,7 +82,8 @@ pub(crate) fn find(connection: &Connection, wanted: &ModelRef) -> anyhow::Result
         .iter()
         .filter(|descriptor| descriptor.model == wanted.name && wanted.choice.takes(descriptor))
         .collect();
-    fitting.sort_by_key(|descriptor| descriptor.version);
+    let is_stable = |it: &ModelDescriptor| it.labels.iter().any(|label| label == "stable");
+    fitting.sort_by_key(|it| (wanted.choice == Choice::Newest && is_stable(it), it.version));
     let Some(newest) = fitting.last() else {
         return Err(Exit::Missing.error(nobody(&descriptors, wanted, &connection.prefix)));
     };

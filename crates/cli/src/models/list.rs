@@ -5,8 +5,9 @@ use crate::output::{self, Line, Output};
 use crate::when;
 
 impl Line for Version {
-    const HEADINGS: &'static [&'static str] =
-        &["MODEL", "VERSION", "STATE", "REPLICAS", "WAITING", "NOTES"];
+    const HEADINGS: &'static [&'static str] = &[
+        "MODEL", "VERSION", "STATE", "REPLICAS", "WAITING", "LABELS", "NOTES",
+    ];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -15,6 +16,7 @@ impl Line for Version {
             self.state.to_owned(),
             self.replicas.to_string(),
             self.backlog_records.to_string(),
+            labels(self),
             notes(self),
         ]
     }
@@ -25,16 +27,25 @@ pub(super) fn run(board: &Board, output: Output) -> anyhow::Result<()> {
     output::print(output, &board.versions(when::now_unix_ms()), nothing)
 }
 
-fn notes(version: &Version) -> String {
+/// The labels, with the canary's share.
+pub(super) fn labels(version: &Version) -> String {
+    let mut labels = version.labels.join(", ");
+    if version.canary_percent > 0 {
+        labels.push_str(&format!(" ({} %)", version.canary_percent));
+    }
+    labels
+}
+
+pub(super) fn notes(version: &Version) -> String {
     let mut notes = Vec::new();
     if !version.reason.is_empty() {
         notes.push(version.reason.clone());
     }
+    if version.weights_differ {
+        notes.push("replicas have different weights".to_owned());
+    }
     if version.gone > 0 {
         notes.push(format!("{} replicas are gone", version.gone));
-    }
-    if !version.labels.is_empty() {
-        notes.push(format!("labels: {}", version.labels.join(", ")));
     }
     notes.join("; ")
 }

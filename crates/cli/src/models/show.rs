@@ -3,16 +3,18 @@
 use millrace_wire::avro::{ModelDescriptor, TensorDescription};
 use serde::Serialize;
 
-use crate::board::{self, Board};
+use crate::board::{self, Board, Version};
 use crate::exit::Exit;
 use crate::output::{self, Line, Output};
 use crate::when;
+
+use super::list;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The model
     model: String,
-    /// Its version [default: the newest one that is served]
+    /// Its version [default: the stable one, or else the newest one that is served]
     #[arg(long, value_name = "NUMBER")]
     version: Option<i64>,
 }
@@ -23,12 +25,15 @@ struct Shown<'a> {
     version: i64,
     state: &'static str,
     labels: &'a [String],
+    canary_percent: i32,
     engine: &'a str,
     weights_sha256: &'a str,
     max_batch_rows: i64,
     inputs: Vec<Tensor<'a>>,
     outputs: Vec<Tensor<'a>>,
     replicas: Vec<Replica<'a>>,
+    /// All versions of the model, this one too.
+    versions: &'a [Version],
 }
 
 /// An input or an output; dimension 0 is rows, -1 is open.
@@ -46,7 +51,36 @@ struct Replica<'a> {
     /// Negative once the lease has run out.
     lease_left_ms: i64,
     backlog_records: i64,
+    weights_sha256: &'a str,
     reason: &'a str,
+}
+
+/// A version among the others of its model.
+#[derive(Serialize)]
+struct Beside<'a>(&'a Version);
+
+impl Line for Beside<'_> {
+    const HEADINGS: &'static [&'static str] = &[
+        "  VERSION",
+        "STATE",
+        "REPLICAS",
+        "LABELS",
+        "WEIGHTS",
+        "NOTES",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let Self(version) = self;
+        let weights: String = version.weights_sha256.chars().take(12).collect();
+        vec![
+            format!("  {}", version.version),
+            version.state.to_owned(),
+            version.replicas.to_string(),
+            list::labels(version),
+            weights,
+            list::notes(version),
+        ]
+    }
 }
 
 impl Line for Tensor<'_> {
@@ -85,34 +119,35 @@ impl Line for Replica<'_> {
 
 pub(super) fn run(args: &Args, board: &Board, output: Output) -> anyhow::Result<()> {
     let now = when::now_unix_ms();
-    let (version, state) = choose(args, board, now)?;
+    let mut versions = board.versions(now);
+    versions.retain(|version| version.model == args.model);
+    let chosen = choose(args, &versions)?;
     let entries = board.entries().into_iter();
     let replicas: Vec<&ModelDescriptor> = entries
-        .filter(|entry| (&entry.model, entry.version) == (&args.model, version))
+        .filter(|entry| (&entry.model, entry.version) == (&args.model, chosen.version))
         .collect();
     // A replica that is loading or has failed does not know the signature.
     let knows_most = |entry: &&&ModelDescriptor| entry.inputs.len() + entry.outputs.len();
     let Some(known) = replicas.iter().max_by_key(knows_most) else {
-        return Err(Exit::Missing.error(format!("nobody speaks of model {}", args.model)));
+        return Err(Exit::Missing.error(board.nobody_knows(&args.model)));
     };
-    let shown = shown(known, state, &replicas, now);
+    let shown = shown(known, (chosen, &versions), &replicas, now);
     match output {
         Output::Json => output::json(&shown),
         Output::Text => output::write(text(&shown).as_bytes()),
     }
 }
 
-fn choose(args: &Args, board: &Board, now: i64) -> anyhow::Result<(i64, &'static str)> {
-    let mut versions = board.versions(now);
-    versions.retain(|version| version.model == args.model);
+fn choose<'v>(args: &Args, versions: &'v [Version]) -> anyhow::Result<&'v Version> {
+    let is_stable = |it: &Version| it.labels.iter().any(|label| label == "stable");
     let chosen = match args.version {
         Some(number) => versions.iter().find(|version| version.version == number),
         None => versions
             .iter()
-            .max_by_key(|version| (version.state == "AVAILABLE", version.version)),
+            .max_by_key(|it| (it.state == "AVAILABLE", is_stable(it), it.version)),
     };
     if let Some(chosen) = chosen {
-        return Ok((chosen.version, chosen.state));
+        return Ok(chosen);
     }
     let model = &args.model;
     let known: Vec<String> = versions.iter().map(|it| it.version.to_string()).collect();
@@ -127,7 +162,7 @@ fn choose(args: &Args, board: &Board, now: i64) -> anyhow::Result<(i64, &'static
 
 fn shown<'a>(
     known: &'a ModelDescriptor,
-    state: &'static str,
+    (chosen, versions): (&'a Version, &'a [Version]),
     replicas: &[&'a ModelDescriptor],
     now: i64,
 ) -> Shown<'a> {
@@ -136,19 +171,22 @@ fn shown<'a>(
         state: board::name(it.state),
         lease_left_ms: it.lease_until_unix_ms.saturating_sub(now),
         backlog_records: it.backlog_records,
+        weights_sha256: &it.weights_sha256,
         reason: &it.reason,
     };
     Shown {
         model: &known.model,
         version: known.version,
-        state,
-        labels: &known.labels,
+        state: chosen.state,
+        labels: &chosen.labels,
+        canary_percent: chosen.canary_percent,
         engine: &known.engine,
         weights_sha256: &known.weights_sha256,
         max_batch_rows: known.max_batch_rows,
         inputs: known.inputs.iter().map(tensor).collect(),
         outputs: known.outputs.iter().map(tensor).collect(),
         replicas: replicas.iter().map(replica).collect(),
+        versions,
     }
 }
 
@@ -169,8 +207,13 @@ fn text(shown: &Shown<'_>) -> String {
         rows @ 1.. => rows.to_string(),
         _ => String::new(),
     };
+    let share = match shown.canary_percent {
+        0 => String::new(),
+        percent => format!("{percent} % of the requests that name no version"),
+    };
     let facts = [
         ("labels", shown.labels.join(", ")),
+        ("canary", share),
         ("engine", shown.engine.to_owned()),
         ("weights", shown.weights_sha256.to_owned()),
         ("rows of a batch", batch),
@@ -182,6 +225,10 @@ fn text(shown: &Shown<'_>) -> String {
         if !tensors.is_empty() {
             text.push_str(&format!("\n{title}\n{}", output::table(tensors)));
         }
+    }
+    if shown.versions.len() > 1 {
+        let versions: Vec<Beside<'_>> = shown.versions.iter().map(Beside).collect();
+        text.push_str(&format!("\nversions\n{}", output::table(&versions)));
     }
     text.push_str(&format!("\nreplicas\n{}", output::table(&shown.replicas)));
     for replica in shown.replicas.iter().filter(|it| !it.reason.is_empty()) {
@@ -213,25 +260,44 @@ mod tests {
         }];
         let mut failed = descriptor("digits", "b", ModelState::Failed);
         failed.reason = "no such operator".to_owned();
-        let board = board(&[serving, failed]);
-        let entries = board.entries();
-        let shown = shown(entries[0], "AVAILABLE", &entries, 5000);
+        let mut older = descriptor("digits", "a", ModelState::End);
+        (older.version, older.weights_sha256) = (0, "0a".repeat(32));
+        let board = board(&[serving, failed, older]);
+        let versions = board.versions(5000);
+        let entries = &board.entries()[1..];
+        let shown = shown(entries[0], (&versions[1], &versions), entries, 5000);
         let text = text(&shown);
         assert!(text.contains("  image  FP32  [8, any] per row"), "{text}");
         assert!(text.contains("b says: no such operator"), "{text}");
         assert!(text.contains("5 s left"), "{text}");
+        let older = "  0        END        1         stable  0a0a0a0a0a0a";
+        assert!(text.contains(older), "{text}");
     }
 
     #[test]
-    fn the_newest_version_that_is_served_is_chosen() {
-        let serving = descriptor("digits", "a", ModelState::Available);
-        let mut newer = descriptor("digits", "a", ModelState::Loading);
-        newer.version = 2;
-        let board = board(&[serving, newer]);
-        assert_eq!(choose(&args("digits", None), &board, 0).unwrap().0, 1);
-        assert_eq!(choose(&args("digits", Some(2)), &board, 0).unwrap().0, 2);
-        let error = choose(&args("digits", Some(3)), &board, 0).unwrap_err();
-        assert!(error.to_string().contains("1, 2"), "{error}");
-        assert!(choose(&args("fraud", None), &board, 0).is_err());
+    fn the_stable_version_is_chosen_or_else_the_newest_one_that_is_served() {
+        let of = |version, state, labels: &[&str]| ModelDescriptor {
+            version,
+            labels: labels.iter().map(|&it| it.to_owned()).collect(),
+            ..descriptor("digits", "a", state)
+        };
+        let chosen = |said: &[ModelDescriptor], version| {
+            let versions = board(said).versions(0);
+            let chosen = choose(&args("digits", version), &versions);
+            chosen.map(|it| it.version).map_err(|it| it.to_string())
+        };
+        let serving = [
+            of(1, ModelState::Available, &[]),
+            of(2, ModelState::Loading, &[]),
+        ];
+        assert_eq!(chosen(&serving, None), Ok(1));
+        assert_eq!(chosen(&serving, Some(2)), Ok(2));
+        assert!(chosen(&serving, Some(3)).unwrap_err().contains("1, 2"));
+        assert!(chosen(&[], None).is_err());
+        let labelled = [
+            of(1, ModelState::Available, &["stable"]),
+            of(2, ModelState::Available, &[]),
+        ];
+        assert_eq!(chosen(&labelled, None), Ok(1));
     }
 }

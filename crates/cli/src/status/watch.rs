@@ -1,31 +1,26 @@
 //! Looks at the line again and again: the models topic is followed, offsets are asked for.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use millrace_kafka::{Follower, FollowerSettings, Metrics, TopicLayout};
+use millrace_kafka::TopicLayout;
 
-use crate::board::{Board, Version};
+use crate::board::Version;
 use crate::connection::Connection;
+use crate::followed::Followed;
 use crate::lag::Looked;
 use crate::lag::drain::{Moved, Rates};
 use crate::lag::oldest::Ages;
 use crate::lag::readers::{self, Place, Reader};
 use crate::when;
-use crate::whole_topic::MAX_RECORD_BYTES;
 
 use super::snapshot::{DeadLetters, Model, Snapshot, Waiting};
-
-const CATCH_UP: Duration = Duration::from_secs(30);
-const STOP: Duration = Duration::from_secs(5);
 
 /// Who reads what changes seldom, and is dear to find out.
 const FIND_READERS: Duration = Duration::from_secs(10);
 
 pub(super) struct Watch {
-    board: Arc<Mutex<Board>>,
-    follower: Option<Follower>,
+    followed: Option<Followed>,
     ages: Ages,
     readers: Vec<Reader>,
     found_at: Option<Instant>,
@@ -41,15 +36,13 @@ struct Before {
 
 impl Watch {
     pub(super) fn start(connection: &Connection) -> anyhow::Result<Self> {
-        let board = Arc::new(Mutex::new(Board::default()));
         let topic = connection.topic("models");
-        let follower = match connection.admin.partition_count(&topic)? {
+        let followed = match connection.admin.partition_count(&topic)? {
             None => None,
-            Some(_) => Some(follow(connection, &topic, &board)?),
+            Some(_) => Some(Followed::start(connection)?),
         };
         Ok(Self {
-            board,
-            follower,
+            followed,
             ages: Ages::open(connection)?,
             readers: Vec::new(),
             found_at: None,
@@ -59,10 +52,7 @@ impl Watch {
     }
 
     pub(super) fn stop(self) -> anyhow::Result<()> {
-        match self.follower {
-            Some(follower) => Ok(follower.stop(STOP)?),
-            None => Ok(()),
-        }
+        self.followed.map_or(Ok(()), Followed::stop)
     }
 
     pub(super) fn look(&mut self, connection: &Connection) -> anyhow::Result<Snapshot> {
@@ -119,7 +109,8 @@ impl Watch {
         results: &BTreeMap<String, i64>,
     ) -> anyhow::Result<Vec<Model>> {
         let mut lines = Vec::new();
-        let mut versions = self.board().versions(when::now_unix_ms());
+        let look = |it: &Followed| it.look(|board| board.versions(when::now_unix_ms()));
+        let mut versions = self.followed.as_ref().map(look).unwrap_or_default();
         let mut names: Vec<String> = models.to_vec();
         names.extend(versions.iter().map(|version| version.model.clone()));
         names.sort();
@@ -224,31 +215,6 @@ impl Watch {
             watched_s: since.elapsed().as_secs_f64(),
         })
     }
-
-    fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn follow(
-    connection: &Connection,
-    topic: &str,
-    board: &Arc<Mutex<Board>>,
-) -> anyhow::Result<Follower> {
-    let settings = FollowerSettings {
-        max_record_bytes: MAX_RECORD_BYTES,
-        ..FollowerSettings::whole_topic(connection.cluster.clone(), topic)
-    };
-    let board = Arc::clone(board);
-    let on_record = move |record| {
-        board
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(record)
-    };
-    let follower = Follower::start(settings, on_record, &Metrics::default())?;
-    follower.wait_caught_up(CATCH_UP)?;
-    Ok(follower)
 }
 
 /// Partitions without a leader, or with copies that are behind.

@@ -45,6 +45,10 @@ impl Line {
         line
     }
 
+    pub(crate) fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
     pub(crate) fn topic(&self, name: &str) -> String {
         format!("{}.{name}", self.prefix)
     }

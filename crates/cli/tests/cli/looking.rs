@@ -4,7 +4,8 @@ use millrace_wire::avro::{ModelDescriptor, ModelState, TensorDescription};
 
 use crate::line::{Line, record};
 
-fn descriptor(replica: &str, state: ModelState) -> ModelDescriptor {
+/// What a replica says of version 3 of `digits`.
+pub(crate) fn descriptor(replica: &str, state: ModelState) -> ModelDescriptor {
     ModelDescriptor {
         model: "digits".to_owned(),
         version: 3,
@@ -48,7 +49,7 @@ fn topics_that_were_applied_are_as_described() {
     let line = Line::new(&["digits"]);
     let checked = line.json(&["topics", "check"]);
     let findings = checked.as_array().unwrap();
-    assert_eq!(findings.len(), 6, "{checked}");
+    assert_eq!(findings.len(), 7, "{checked}");
     assert!(
         findings.iter().all(|it| it["verdict"] != "error"),
         "{checked}"

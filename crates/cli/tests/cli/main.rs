@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed, and unwrap says where"
 )]
 
+mod control;
 mod data;
 mod dead_letters;
 mod destinations;
