@@ -8,8 +8,10 @@ mod batch;
 mod descriptors;
 mod engine;
 mod fatal;
+mod images;
 pub mod metrics;
 mod models;
+mod output;
 mod pipeline;
 mod repository;
 mod serving;
@@ -24,6 +26,8 @@ pub use engine::{
 };
 #[cfg(feature = "torch")]
 pub use engine::TorchEngine;
+pub use images::{Elements, Format, ImageError, ImageOptionsError, Row, Steps};
+pub use repository::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
 pub use settings::{
     BatchSettings, ConsumerSettings, EngineSettings, ModelSettings, OnnxSettings, OpenVinoHint,
     OpenVinoSettings, Optimization, ProducerSettings, Provider, Settings, TopicSettings,

@@ -107,6 +107,9 @@ pub enum LoadError {
     /// The model's files cannot be had, or changed while they were read.
     #[error("the model's files cannot be read")]
     Files(#[source] Box<dyn Error + Send + Sync>),
+    /// `model.toml` asks for what the model cannot do.
+    #[error("model.toml does not fit the model")]
+    Options(#[source] Box<dyn Error + Send + Sync>),
     /// The model file.
     #[error("{} cannot be loaded", file.display())]
     Model {

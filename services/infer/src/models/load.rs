@@ -11,7 +11,8 @@ use tracing::{info, warn};
 use super::cost::{self, Curve};
 use crate::batch::BatchLimits;
 use crate::engine::{Engine, EngineError, Libraries, LoadError};
-use crate::repository::{ModelError, ModelSource};
+use crate::output::postprocessed;
+use crate::repository::{ModelError, ModelSource, OpenFiles};
 use crate::settings::BatchSettings;
 
 /// Builds one more engine of a model.
@@ -55,15 +56,13 @@ pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Resul
         let (libraries, source) = (libraries.clone(), source.clone());
         Arc::new(move || {
             let open = source.open().map_err(files_error)?;
-            let engine = libraries.build(&open.files, &source.options.engine)?;
+            let engine = build_engine(&libraries, &open, &source)?;
             open.check_unchanged().map_err(files_error)?;
             Ok(engine)
         })
     };
     let open = source.open()?;
-    let (engines, contract) = build_all(source, &|| {
-        libraries.build(&open.files, &source.options.engine)
-    })?;
+    let (engines, contract) = build_all(source, &|| build_engine(libraries, &open, source))?;
     open.check_unchanged()?;
     if let Some(curve) = &contract.curve {
         info!(
@@ -80,6 +79,18 @@ pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Resul
         engines,
         build,
     })
+}
+
+/// An engine whose outputs are as `model.toml` wants them.
+fn build_engine(
+    libraries: &Libraries,
+    open: &OpenFiles,
+    source: &ModelSource,
+) -> Result<Box<dyn Engine>, LoadError> {
+    let engine = libraries.build(&open.files, &source.options.engine)?;
+    let folder = &open.files.folder;
+    postprocessed(engine, &source.options.output, folder)
+        .map_err(|error| LoadError::Options(Box::new(error)))
 }
 
 /// Every instance, warmed up. Batches are measured with the first, while the others are not there yet.

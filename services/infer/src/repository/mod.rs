@@ -16,7 +16,8 @@ mod options;
 
 pub(crate) use digest::Fingerprint;
 pub(crate) use error::ModelError;
-pub(crate) use options::{ModelOptions, Policy};
+pub use options::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
+pub(crate) use options::{ModelOptions, OutputOptions, Policy, Treatment};
 
 /// The longest name of a model, in bytes: it is part of topics' names.
 const LONGEST_NAME: usize = 80;

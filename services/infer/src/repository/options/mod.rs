@@ -16,8 +16,9 @@ mod output;
 mod signature;
 mod versions;
 
-pub(crate) use images::ImageOptions;
-pub(crate) use output::OutputOptions;
+pub(crate) use images::ImageSections;
+pub use images::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
+pub(crate) use output::{OutputOptions, Treatment};
 pub(crate) use signature::SignatureOptions;
 pub(crate) use versions::{Policy, VersionOptions};
 
@@ -33,7 +34,7 @@ pub(crate) struct ModelOptions {
     /// How it computes.
     pub(crate) engine: EngineSettings,
     /// Which inputs are encoded images.
-    pub(crate) images: ImageOptions,
+    pub(crate) images: ImageSections,
     /// What becomes of the outputs.
     pub(crate) output: OutputOptions,
     /// Inputs and outputs, where the model's format does not carry them.
@@ -48,7 +49,7 @@ struct ModelFile {
     versions: VersionOptions,
     batch: batch::BatchChanges,
     engine: engine::EngineChanges,
-    images: ImageOptions,
+    images: ImageSections,
     output: OutputOptions,
     signature: SignatureOptions,
 }
@@ -61,7 +62,7 @@ impl ModelOptions {
             batch: settings.batch.clone(),
             kind: None,
             engine: settings.engine.clone(),
-            images: ImageOptions::default(),
+            images: ImageSections::default(),
             output: OutputOptions::default(),
             signature: SignatureOptions::default(),
         }
@@ -94,7 +95,6 @@ impl ModelOptions {
             options.versions.validate(),
             options.batch.validate("batch"),
             options.engine.validate("engine"),
-            options.images.validate(),
             options.output.validate(),
             options.signature.validate(),
         ];
