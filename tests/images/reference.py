@@ -245,6 +245,12 @@ def fixed(folder: Folder) -> None:
         ("crop", {"crop": [13, 7]}, "uint8", open_),
     ]:
         folder.add(f"png-{name}", encoded, options, (dtype, shape))
+    # What tests/models/colours is asked about: one picture in every format.
+    picture_ = picture(random_, "RGB", 50, 44)
+    for format_, save in [("jpeg", {"quality": 90}), ("png", {}), ("webp", {"quality": 90}), ("bmp", {})]:
+        options = {"resize": 20, "crop": [16, 15], **imagenet}
+        target = ("float32", [3, None, None])
+        folder.add(f"{format_}-colours", encode(picture_, format_, save, 1), options, target)
     for orientation in range(2, 9):
         turned = encode(picture(random_, "RGB", 11, 7), "png", {}, orientation)
         folder.add(f"png-orientation{orientation}", turned, {}, ("uint8", [None, None, 3]))

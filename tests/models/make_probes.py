@@ -74,6 +74,18 @@ GRAPHS = {
             y = Mul (x, two)
         }
     """,
+    # An image of any size: the mean of each channel, and scores for red, green, blue and none of them.
+    "colours": """
+        colours (float[batch, 3, height, width] image) => (float[batch, 3] mean, float[batch, 4] scores)
+        {
+            axes_2_3 = Constant <value_ints: ints = [2, 3]> ()
+            mean = ReduceMean <keepdims = 0> (image, axes_2_3)
+            weights = Constant <value = float[3, 4] {2, -1, -1, 0, -1, 2, -1, 0, -1, -1, 2, 0}> ()
+            bias = Constant <value_floats: floats = [0.0, 0.0, 0.0, 0.25]> ()
+            raw = MatMul (mean, weights)
+            scores = Add (raw, bias)
+        }
+    """,
     # The inputs of the Python snippet on Cluster Serving's slides: an image and two tensors of any size.
     "slides": """
         slides (uint8[batch, height, width, channels] img, int64[batch, n] tensor1, int64[batch, m, k] tensor2)

@@ -163,3 +163,12 @@ def test_slides_takes_an_image_and_two_tensors(rows):
     np.testing.assert_allclose(brightness, image.mean((1, 2, 3)), rtol=1e-6)
     np.testing.assert_array_equal(sum1, tensor.sum((1, 2)))
     np.testing.assert_array_equal(sum2, tensor.sum((1, 2)))
+
+
+@pytest.mark.parametrize("rows", BATCHES)
+def test_colours_gives_the_mean_of_each_channel_and_the_highest_score_to_the_strongest(rows):
+    image = np.random.default_rng(rows).normal(size=(rows, 3, 4, 5)).astype(np.float32)
+    image[:, 1] += 3
+    mean, scores = load("colours").run(["mean", "scores"], {"image": image})
+    np.testing.assert_allclose(mean, image.mean((2, 3)), atol=1e-6)
+    assert scores.argmax(1).tolist() == [1] * rows

@@ -20,15 +20,16 @@ mod startup;
 mod topics;
 
 pub use app::App;
+#[cfg(feature = "torch")]
+pub use engine::TorchEngine;
 pub use engine::{
     Engine, EngineError, EngineKind, Libraries, LoadError, ModelFiles, OnnxEngine, OnnxLibrary,
     OpenVinoEngine, OpenVinoLibrary,
 };
-#[cfg(feature = "torch")]
-pub use engine::TorchEngine;
 pub use images::{Elements, Format, ImageError, ImageOptionsError, Row, Steps};
 pub use repository::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
 pub use settings::{
-    BatchSettings, ConsumerSettings, EngineSettings, ModelSettings, OnnxSettings, OpenVinoHint,
-    OpenVinoSettings, Optimization, ProducerSettings, Provider, Settings, TopicSettings,
+    BatchSettings, ConsumerSettings, EngineSettings, ImageSettings, ModelSettings, OnnxSettings,
+    OpenVinoHint, OpenVinoSettings, Optimization, ProducerSettings, Provider, Settings,
+    TopicSettings,
 };

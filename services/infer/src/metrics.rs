@@ -40,6 +40,8 @@ pub const QUEUE_ROWS: &str = "millrace_infer_queue_rows";
 pub const QUEUE_BYTES: &str = "millrace_infer_queue_bytes";
 /// Duration of each run, failed ones included. Histogram, by model and version.
 pub const ENGINE_SECONDS: &str = "millrace_infer_engine_seconds";
+/// Duration of decoding and resizing each image. Histogram, by model and version.
+pub const IMAGE_SECONDS: &str = "millrace_infer_image_seconds";
 /// Runs made only to find which record of a batch fails. Counter, by model and version.
 pub const ISOLATION_RUNS: &str = "millrace_infer_isolation_runs";
 /// Engines built again after a panic. Counter, by model and version.

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 mod batch;
 mod engine;
+mod images;
 
 pub use batch::BatchSettings;
 pub use engine::{
     EngineSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, Provider,
 };
+pub use images::ImageSettings;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// When a batch is full; a model's own `model.toml` goes before it.
     pub batch: BatchSettings,
+    /// How encoded images are decoded.
+    pub images: ImageSettings,
     /// How much is read ahead.
     pub consumer: ConsumerSettings,
     /// How results are sent.
@@ -52,6 +56,7 @@ impl Default for Settings {
             models: ModelSettings::default(),
             engine: EngineSettings::default(),
             batch: BatchSettings::default(),
+            images: ImageSettings::default(),
             consumer: ConsumerSettings::default(),
             producer: ProducerSettings::default(),
             replica: String::new(),
@@ -163,6 +168,7 @@ impl Validate for Settings {
         self.topics.validate()?;
         self.engine.validate("engine")?;
         self.batch.validate("batch")?;
+        self.images.validate()?;
         at_least(
             "consumer.max_in_flight_bytes",
             self.consumer.max_in_flight_bytes,
@@ -252,6 +258,7 @@ mod tests {
     #[test]
     fn impossible_values_are_named_by_their_key() {
         assert!(problem(|s| s.batch.max_rows = Some(0)).contains("batch.max_rows"));
+        assert!(problem(|s| s.images.threads = 0).contains("images.threads"));
         assert!(problem(|s| s.engine.threads = 0).contains("engine.threads"));
         assert!(problem(|s| s.topics.prefix = "a b".to_owned()).contains("topics.prefix"));
         assert!(problem(|s| s.replica = "a/b".to_owned()).contains("replica"));

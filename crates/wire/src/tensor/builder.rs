@@ -70,6 +70,25 @@ impl TensorBuilder {
         self.rows
     }
 
+    /// Adds every row of a tensor of the same type and row shape: one copy of memory.
+    ///
+    /// # Errors
+    /// [`TensorError::DType`] or [`TensorError::RowShape`] if it is of another.
+    pub fn append(&mut self, tensor: &Tensor) -> Result<(), TensorError> {
+        let growing = self.begin_rows(tensor.rows(), tensor.dtype(), tensor.row_shape())?;
+        match (growing, &tensor.data) {
+            (Growing::Fixed(bytes), Data::Fixed(more)) => bytes.extend_from_slice(more.as_slice()),
+            (Growing::Variable(elements), Data::Variable(more)) => {
+                for element in more.iter() {
+                    elements.push(element);
+                }
+            }
+            // The types are the same, and a type has one kind of data.
+            (Growing::Fixed(_), Data::Variable(_)) | (Growing::Variable(_), Data::Fixed(_)) => {}
+        }
+        Ok(())
+    }
+
     /// The tensor of all rows so far.
     pub fn finish(self) -> Tensor {
         let mut shape = Vec::with_capacity(1 + self.row_shape.len());

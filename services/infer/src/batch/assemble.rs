@@ -8,33 +8,74 @@ use millrace_wire::{
     TensorSpec,
 };
 
+use crate::images::Decoded;
+
+/// Rows of one record.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows<'a> {
+    pub(crate) record: &'a Record,
+    /// Its images, decoded, if it has some.
+    pub(crate) images: Option<&'a Decoded>,
+    pub(crate) rows: Range<usize>,
+}
+
+impl Rows<'_> {
+    /// The dimensions of the first row of an input.
+    fn shape_of(&self, (index, input): (usize, &TensorSpec)) -> Vec<usize> {
+        if let Some(shape) = self
+            .images
+            .and_then(|it| it.row_shape(index, self.rows.start))
+        {
+            return shape.to_vec();
+        }
+        let column = self.record.column_index(&input.name).unwrap_or(usize::MAX);
+        self.record.row_shape(column, self.rows.start).to_vec()
+    }
+
+    fn copy(
+        &self,
+        (index, input): (usize, &TensorSpec),
+        into: &mut TensorBuilder,
+    ) -> Result<(), TensorError> {
+        match self.images {
+            Some(images) if images.row_shape(index, self.rows.start).is_some() => {
+                images.copy_rows((index, self.rows.clone()), into)
+            }
+            _ => {
+                let column = self.record.column_index(&input.name).unwrap_or(usize::MAX);
+                self.record.copy_rows(column, self.rows.clone(), into)
+            }
+        }
+    }
+}
+
 /// The inputs of one run: the rows of all parts, one after another. Each part is copied once.
 ///
 /// # Errors
 /// When a part's record does not have the inputs' columns, or its rows differ in shape from the first part's.
 pub(crate) fn assemble<'a>(
     inputs: &[TensorSpec],
-    parts: impl Iterator<Item = (&'a Record, Range<usize>)> + Clone,
+    parts: impl Iterator<Item = Rows<'a>> + Clone,
 ) -> Result<Vec<Tensor>, TensorError> {
-    let rows = parts.clone().map(|(_, rows)| rows.len()).sum();
+    let rows = parts.clone().map(|part| part.rows.len()).sum();
     let mut tensors = Vec::with_capacity(inputs.len());
-    for input in inputs {
+    for input in inputs.iter().enumerate() {
+        let (_, spec) = input;
         let mut builder: Option<TensorBuilder> = None;
-        for (record, range) in parts.clone() {
-            let column = record.column_index(&input.name).unwrap_or(usize::MAX);
+        for part in parts.clone() {
             let into = match &mut builder {
                 Some(builder) => builder,
                 None => {
-                    let row_shape = record.row_shape(column, range.start);
+                    let row_shape = part.shape_of(input);
                     builder.insert(TensorBuilder::new(
-                        input.name.as_str(),
-                        input.dtype,
+                        spec.name.as_str(),
+                        spec.dtype,
                         &row_shape,
                         rows,
                     )?)
                 }
             };
-            record.copy_rows(column, range, into)?;
+            part.copy(input, into)?;
         }
         tensors.extend(builder.map(TensorBuilder::finish));
     }
@@ -135,6 +176,14 @@ mod tests {
         Record::decode(encode_tensors(&columns).unwrap(), &Limits::default()).unwrap()
     }
 
+    fn plain((record, rows): (&Record, Range<usize>)) -> Rows<'_> {
+        Rows {
+            record,
+            images: None,
+            rows,
+        }
+    }
+
     fn spec(name: &str) -> TensorSpec {
         TensorSpec {
             name: name.to_owned(),
@@ -157,7 +206,7 @@ mod tests {
     fn a_batch_holds_the_rows_of_all_parts_in_order_and_inputs_as_the_signature_has_them() {
         let (first, second) = (record(0..3), record(10..14));
         let parts = [(&first, 1..3), (&second, 0..4)];
-        let inputs = assemble(&[spec("x"), spec("other")], parts.into_iter()).unwrap();
+        let inputs = assemble(&[spec("x"), spec("other")], parts.map(plain).into_iter()).unwrap();
         assert_eq!(inputs[0].name(), "x");
         assert_eq!(inputs[0].shape(), [6, 2]);
         assert_eq!(firsts(&inputs[0]), [1.0, 2.0, 10.0, 11.0, 12.0, 13.0]);
@@ -179,7 +228,7 @@ mod tests {
         let sparse = Record::decode(encoded, &Limits::default()).unwrap();
         let dense = record(3..4);
         let parts = [(&dense, 0..1), (&sparse, 0..2)];
-        let inputs = assemble(&[spec("x")], parts.into_iter()).unwrap();
+        let inputs = assemble(&[spec("x")], parts.map(plain).into_iter()).unwrap();
         assert_eq!(inputs[0].shape(), [3, 2]);
         let expected = [3.0, 0.5, 0.0, 7.5, 0.0, 0.0];
         assert_eq!(inputs[0].typed::<f32>().unwrap(), expected);

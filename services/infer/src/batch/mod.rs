@@ -5,7 +5,7 @@ mod isolate;
 mod queue;
 mod split;
 
-pub(crate) use assemble::{Answer, OutputRows, assemble, encode};
+pub(crate) use assemble::{Answer, OutputRows, Rows, assemble, encode};
 pub(crate) use isolate::{Condemned, isolate};
-pub(crate) use queue::{BatchLimits, BatchQueue, Depth, Piece, Release, RowShape};
+pub(crate) use queue::{Batch, BatchLimits, BatchQueue, Depth, Piece, Release, RowShape};
 pub(crate) use split::{Split, Splitter};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millrace_wire::{Record, TensorSpec};
 
 use super::{BatchLimits, RowShape};
+use crate::images::Decoded;
 
 /// Cuts the records of one model.
 #[derive(Debug)]
@@ -39,8 +40,9 @@ impl Splitter {
     }
 
     /// The pieces of a record that fits the signature, in row order.
-    pub(crate) fn split(&self, record: &Record) -> Vec<Split> {
-        let row_bytes = (record.dense_bytes() / record.rows().max(1)).max(1);
+    pub(crate) fn split(&self, record: &Record, images: Option<&Decoded>) -> Vec<Split> {
+        let bytes = record.dense_bytes() + images.map_or(0, Decoded::size_bytes);
+        let row_bytes = (bytes / record.rows().max(1)).max(1);
         let most = self
             .limits
             .max_rows
@@ -62,7 +64,9 @@ impl Splitter {
             Some(shape) => cut(shape, 0..record.rows()),
             None => {
                 for run in record.uniform_runs() {
-                    cut(&self.shape_of(record, run.start), run);
+                    for run in runs_of_images(run, images) {
+                        cut(&self.shape_of((record, images), run.start), run);
+                    }
                 }
             }
         }
@@ -70,15 +74,34 @@ impl Splitter {
     }
 
     /// The open dimensions tell shapes apart, but so do all: the inputs' ranks are fixed.
-    fn shape_of(&self, record: &Record, row: usize) -> RowShape {
+    fn shape_of(&self, (record, images): (&Record, Option<&Decoded>), row: usize) -> RowShape {
         let mut shape = Vec::new();
-        for input in &self.inputs {
-            if let Some(column) = record.column_index(&input.name) {
+        for (index, input) in self.inputs.iter().enumerate() {
+            if let Some(row_shape) = images.and_then(|images| images.row_shape(index, row)) {
+                shape.extend_from_slice(row_shape);
+            } else if let Some(column) = record.column_index(&input.name) {
                 shape.extend_from_slice(&record.row_shape(column, row));
             }
         }
         shape.into()
     }
+}
+
+/// A run of rows cut where images change their size.
+fn runs_of_images(run: Range<usize>, images: Option<&Decoded>) -> Vec<Range<usize>> {
+    let Some(images) = images else {
+        return vec![run];
+    };
+    let mut runs = Vec::new();
+    let mut start = run.start;
+    for row in run.start + 1..run.end {
+        if !images.same_shapes(row - 1, row) {
+            runs.push(start..row);
+            start = row;
+        }
+    }
+    runs.push(start..run.end);
+    runs
 }
 
 #[cfg(test)]
@@ -119,30 +142,33 @@ mod tests {
 
     #[test]
     fn a_record_that_fits_a_batch_is_one_piece() {
-        let splits = splitter(8, 1 << 20, &[None, Some(4)]).split(&record(8, &[4]));
+        let splits = splitter(8, 1 << 20, &[None, Some(4)]).split(&record(8, &[4]), None);
         assert_eq!(splits.len(), 1);
         assert_eq!(splits[0].rows, 0..8);
     }
 
     #[test]
     fn a_record_larger_than_a_batch_is_cut_by_rows() {
-        let splits = splitter(8, 1 << 20, &[None, Some(4)]).split(&record(20, &[4]));
+        let splits = splitter(8, 1 << 20, &[None, Some(4)]).split(&record(20, &[4]), None);
         assert_eq!(ranges(&splits), [0..8, 8..16, 16..20]);
     }
 
     #[test]
     fn a_record_is_cut_by_bytes_but_never_below_one_row() {
-        let splits = splitter(8, 1, &[None, Some(4)]).split(&record(3, &[4]));
+        let splits = splitter(8, 1, &[None, Some(4)]).split(&record(3, &[4]), None);
         assert_eq!(ranges(&splits), [0..1, 1..2, 2..3]);
     }
 
     #[test]
     fn only_open_dimensions_tell_shapes_apart() {
         let fixed = splitter(8, 1 << 20, &[None, Some(4)]);
-        assert!(fixed.split(&record(1, &[4]))[0].shape.is_empty());
+        assert!(fixed.split(&record(1, &[4]), None)[0].shape.is_empty());
         let open = splitter(8, 1 << 20, &[None, None]);
-        let (four, five) = (open.split(&record(1, &[4])), open.split(&record(1, &[5])));
+        let (four, five) = (
+            open.split(&record(1, &[4]), None),
+            open.split(&record(1, &[5]), None),
+        );
         assert_ne!(four[0].shape, five[0].shape);
-        assert_eq!(four[0].shape, open.split(&record(2, &[4]))[0].shape);
+        assert_eq!(four[0].shape, open.split(&record(2, &[4]), None)[0].shape);
     }
 }

@@ -17,6 +17,16 @@ pub struct ImageOptionsError {
     problem: String,
 }
 
+impl ImageOptionsError {
+    pub(super) fn no_such_input(name: &str, inputs: &[TensorSpec]) -> Self {
+        let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        Self {
+            input: name.to_owned(),
+            problem: format!(" names no input of the model; it has {}", names.join(", ")),
+        }
+    }
+}
+
 impl Steps {
     /// The steps for one input of a model, whose dimension 0 is the rows.
     ///

@@ -8,8 +8,10 @@ mod error;
 mod exif;
 mod jpeg;
 mod pixels;
+mod plan;
 mod png;
 mod resample;
+mod stage;
 mod steps;
 mod webp;
 
@@ -20,4 +22,6 @@ mod reference_tests;
 
 pub use compile::ImageOptionsError;
 pub use error::{Format, ImageError};
+pub(crate) use plan::{DecodeFailure, Decoded, ImagePlan};
+pub(crate) use stage::{Held, Stage};
 pub use steps::{Elements, Row, Steps};

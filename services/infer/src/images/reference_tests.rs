@@ -28,7 +28,7 @@ fn project_path(path: &str) -> PathBuf {
 
 #[test]
 fn committed_images_become_what_pillow_makes_of_them() {
-    assert_eq!(check_folder(&project_path("tests/images/fixtures")), 44);
+    assert_eq!(check_folder(&project_path("tests/images/fixtures")), 48);
 }
 
 #[test]

@@ -111,6 +111,24 @@ impl Steps {
         }
     }
 
+    /// The dimensions of every row, where all images come out alike.
+    pub(super) fn row_shape(&self) -> Option<Vec<usize>> {
+        let [height, width] = self.fixed_size()?;
+        Some(self.shape_of(height, width))
+    }
+
+    fn shape_of(&self, height: usize, width: usize) -> Vec<usize> {
+        let channels = match self.channels {
+            Channels::Grey => 1,
+            Channels::Rgb | Channels::Bgr => 3,
+        };
+        match self.layout {
+            RowLayout::Hwc => vec![height, width, channels],
+            RowLayout::Chw => vec![channels, height, width],
+            RowLayout::Hw => vec![height, width],
+        }
+    }
+
     /// One file of at most `max_pixels` pixels as a row.
     ///
     /// # Errors
@@ -157,17 +175,7 @@ impl Steps {
     }
 
     fn laid_out(&self, pixels: &Pixels) -> Row {
-        let [height, width] = [pixels.height, pixels.width];
-        let channels = if self.channels == Channels::Grey {
-            1
-        } else {
-            3
-        };
-        let shape = match self.layout {
-            RowLayout::Hwc => vec![height, width, channels],
-            RowLayout::Chw => vec![channels, height, width],
-            RowLayout::Hw => vec![height, width],
-        };
+        let shape = self.shape_of(pixels.height, pixels.width);
         let elements = match &self.values {
             Values::Uint8 => Elements::Uint8(self.elements(pixels, |_, sample| sample)),
             Values::Float16(tables) => {

@@ -10,8 +10,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::{
-    BATCH_ROWS, BATCHES, ENGINE_REBUILDS, ENGINE_SECONDS, ISOLATION_RUNS, MAX_BATCH_ROWS,
-    MODEL_AVAILABLE, ROWS,
+    BATCH_ROWS, BATCHES, ENGINE_REBUILDS, ENGINE_SECONDS, IMAGE_SECONDS, ISOLATION_RUNS,
+    MAX_BATCH_ROWS, MODEL_AVAILABLE, ROWS,
 };
 use crate::batch::Release;
 
@@ -36,6 +36,7 @@ pub(super) struct Versions {
     batch_rows: Histograms,
     max_batch_rows: Family<Version, Gauge<i64, AtomicI64>>,
     engine_seconds: EngineHistograms,
+    image_seconds: EngineHistograms,
     isolation_runs: Family<Version, Counter>,
     engine_rebuilds: Family<Version, Counter>,
     available: Family<Version, Gauge<i64, AtomicI64>>,
@@ -88,6 +89,11 @@ impl Versions {
             self.engine_seconds.0,
         );
         registry.register(
+            IMAGE_SECONDS,
+            "Duration of decoding and resizing each image",
+            self.image_seconds.0,
+        );
+        registry.register(
             ISOLATION_RUNS,
             "Runs to find the record that fails",
             self.isolation_runs,
@@ -115,6 +121,7 @@ impl Versions {
             batch_rows: self.batch_rows.0.get_or_create_owned(&by_version),
             max_batch_rows: self.max_batch_rows.get_or_create_owned(&by_version),
             engine_seconds: self.engine_seconds.0.get_or_create_owned(&by_version),
+            image_seconds: self.image_seconds.0.get_or_create_owned(&by_version),
             isolation_runs: self.isolation_runs.get_or_create_owned(&by_version),
             engine_rebuilds: self.engine_rebuilds.get_or_create_owned(&by_version),
             available: self.available.get_or_create_owned(&by_version),
@@ -132,6 +139,7 @@ pub(crate) struct VersionMetrics {
     batch_rows: Histogram,
     pub(crate) max_batch_rows: Gauge<i64, AtomicI64>,
     pub(crate) engine_seconds: Histogram,
+    pub(crate) image_seconds: Histogram,
     pub(crate) isolation_runs: Counter<u64, AtomicU64>,
     pub(crate) engine_rebuilds: Counter<u64, AtomicU64>,
     pub(crate) available: Gauge<i64, AtomicI64>,
@@ -157,6 +165,7 @@ impl VersionMetrics {
         self.families.batch_rows.0.remove(&self.version);
         self.families.max_batch_rows.remove(&self.version);
         self.families.engine_seconds.0.remove(&self.version);
+        self.families.image_seconds.0.remove(&self.version);
         self.families.isolation_runs.remove(&self.version);
         self.families.engine_rebuilds.remove(&self.version);
         self.families.available.remove(&self.version);

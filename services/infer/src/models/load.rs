@@ -11,8 +11,9 @@ use tracing::{info, warn};
 use super::cost::{self, Curve};
 use crate::batch::BatchLimits;
 use crate::engine::{Engine, EngineError, Libraries, LoadError};
+use crate::images::ImagePlan;
 use crate::output::postprocessed;
-use crate::repository::{ModelError, ModelSource, OpenFiles};
+use crate::repository::{ImageSections, ModelError, ModelSource, OpenFiles};
 use crate::settings::BatchSettings;
 
 /// Builds one more engine of a model.
@@ -26,8 +27,12 @@ pub(crate) struct LoadedModel {
     pub(crate) version: i64,
     /// SHA-256 of the model file, in hexadecimal.
     pub(crate) sha256: String,
-    /// Inputs and outputs, dimension 0 of each open: any number of rows.
+    /// Inputs and outputs as callers see them, dimension 0 of each open: any number of rows.
     pub(crate) signature: Signature,
+    /// Inputs as the engine takes them: images are decoded.
+    pub(crate) inputs: Vec<TensorSpec>,
+    /// Which inputs are encoded images for callers, if some are.
+    pub(crate) images: Option<Arc<ImagePlan>>,
     /// When a batch is full; `max_rows` is 1 for a model that takes one row at a time.
     pub(crate) batch: BatchLimits,
     /// One engine per instance, warmed up.
@@ -74,7 +79,12 @@ pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Resul
         name: source.name.clone(),
         version: source.version,
         sha256: source.sha256.clone(),
-        signature: contract.signature,
+        signature: match &contract.images {
+            Some(images) => images.for_callers(&contract.signature),
+            None => contract.signature.clone(),
+        },
+        inputs: contract.signature.inputs,
+        images: contract.images,
         batch: contract.batch,
         engines,
         build,
@@ -104,7 +114,7 @@ fn build_all(
     let mut contract = None;
     for instance in 0..instances {
         let mut engine = build()?;
-        let agreed = agree(engine.as_mut(), &batch).with_context(|| {
+        let agreed = agree(engine.as_mut(), &batch, &source.options.images).with_context(|| {
             format!(
                 "model {} version {}, instance {instance}",
                 source.name, source.version
@@ -124,7 +134,9 @@ fn files_error(error: ModelError) -> LoadError {
 /// What a model and its callers agree on.
 #[derive(Debug)]
 pub(crate) struct Contract {
+    /// As the engine sees it.
     pub(crate) signature: Signature,
+    pub(crate) images: Option<Arc<ImagePlan>>,
     pub(crate) batch: BatchLimits,
     /// What batches cost, where that was measured.
     pub(crate) curve: Option<Curve>,
@@ -132,8 +144,17 @@ pub(crate) struct Contract {
 
 /// Checks that the model takes rows, warms it up with zeros, and finds how many rows a batch should have unless that is
 /// set.
-pub(crate) fn agree(engine: &mut dyn Engine, batch: &BatchSettings) -> Result<Contract, LoadError> {
+pub(crate) fn agree(
+    engine: &mut dyn Engine,
+    batch: &BatchSettings,
+    images: &ImageSections,
+) -> Result<Contract, LoadError> {
     let mut signature = engine.signature().clone();
+    let images = ImagePlan::new(&images.inputs, &signature.inputs)
+        .map_err(|error| LoadError::Options(Box::new(error)))?;
+    if let Some(images) = &images {
+        images.refine(&mut signature);
+    }
     let row_bytes: usize = signature.inputs.iter().map(row_bytes).sum();
     let full = |rows: usize| rows.min((batch.max_bytes / row_bytes.max(1)).max(1));
     let fixed = if takes_one_row_only(&signature.inputs)? {
@@ -177,6 +198,7 @@ pub(crate) fn agree(engine: &mut dyn Engine, batch: &BatchSettings) -> Result<Co
     };
     Ok(Contract {
         signature,
+        images: images.map(Arc::new),
         batch,
         curve,
     })
@@ -337,7 +359,7 @@ mod tests {
     #[test]
     fn a_dynamic_first_dimension_takes_any_batch_and_is_warmed_up_with_a_full_one() {
         let mut engine = fake(&[None, Some(4)], &[None, Some(4)]);
-        let contract = agree(&mut engine, &batch(32, 1 << 20)).unwrap();
+        let contract = agree(&mut engine, &batch(32, 1 << 20), &ImageSections::default()).unwrap();
         assert_eq!(contract.batch.max_rows, 32);
         assert_eq!(engine.largest_batch, 32);
     }
@@ -345,7 +367,7 @@ mod tests {
     #[test]
     fn the_warm_up_keeps_within_the_bytes_of_a_batch() {
         let mut engine = fake(&[None, Some(4)], &[None, Some(4)]);
-        agree(&mut engine, &batch(32, 64)).unwrap();
+        agree(&mut engine, &batch(32, 64), &ImageSections::default()).unwrap();
         assert_eq!(engine.largest_batch, 4);
     }
 
@@ -356,7 +378,7 @@ mod tests {
             max_rows_limit: 16,
             ..BatchSettings::default()
         };
-        let contract = agree(&mut engine, &settings).unwrap();
+        let contract = agree(&mut engine, &settings, &ImageSections::default()).unwrap();
         let curve = contract.curve.expect("it was measured");
         assert_eq!(engine.largest_batch, 16);
         assert_eq!(curve.best_rows(), Some(contract.batch.max_rows));
@@ -365,7 +387,7 @@ mod tests {
     #[test]
     fn a_first_dimension_of_one_runs_rows_one_at_a_time_and_callers_may_send_many() {
         let mut engine = fake(&[Some(1), Some(4)], &[Some(1), Some(4)]);
-        let contract = agree(&mut engine, &batch(32, 1 << 20)).unwrap();
+        let contract = agree(&mut engine, &batch(32, 1 << 20), &ImageSections::default()).unwrap();
         assert_eq!(contract.batch.max_rows, 1);
         assert_eq!(engine.largest_batch, 1);
         assert_eq!(contract.signature.inputs[0].shape, [None, Some(4)]);
@@ -375,9 +397,13 @@ mod tests {
     #[test]
     fn any_other_first_dimension_is_refused_with_advice() {
         for shape in [vec![Some(8), Some(4)], vec![]] {
-            let error = agree(&mut fake(&shape, &[None]), &batch(32, 1 << 20))
-                .unwrap_err()
-                .to_string();
+            let error = agree(
+                &mut fake(&shape, &[None]),
+                &batch(32, 1 << 20),
+                &ImageSections::default(),
+            )
+            .unwrap_err()
+            .to_string();
             assert!(
                 error.contains("\"x\"") && error.contains("dynamic"),
                 "{error}"
@@ -387,7 +413,12 @@ mod tests {
 
     #[test]
     fn an_output_whose_shape_the_engine_does_not_know_gets_it_from_the_first_run() {
-        let contract = agree(&mut fake(&[None, Some(4)], &[]), &batch(32, 1 << 20)).unwrap();
+        let contract = agree(
+            &mut fake(&[None, Some(4)], &[]),
+            &batch(32, 1 << 20),
+            &ImageSections::default(),
+        )
+        .unwrap();
         assert_eq!(contract.signature.outputs[0].shape, [None, None]);
     }
 
@@ -396,7 +427,7 @@ mod tests {
         let mut engine = fake(&[None, Some(4)], &[None, Some(4)]);
         engine.scalar_output = true;
         for settings in [batch(32, 1 << 20), BatchSettings::default()] {
-            let error = agree(&mut engine, &settings).unwrap_err();
+            let error = agree(&mut engine, &settings, &ImageSections::default()).unwrap_err();
             let error = format!("{:#}", anyhow::Error::from(error));
             assert!(error.contains("first dimension of every output"), "{error}");
         }

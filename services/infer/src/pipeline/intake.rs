@@ -107,7 +107,7 @@ impl Intake for RequestIntake {
     fn revoking(&mut self, _partitions: &[TopicPartition]) {
         for slot in self.routes.table().slots.values() {
             if let Some(station) = slot.station() {
-                station.queue.hurry();
+                station.hurry();
             }
         }
     }
@@ -133,7 +133,7 @@ impl Intake for RequestIntake {
 fn depth(table: &Table) -> Depth {
     let stations = table.slots.values().filter_map(|slot| slot.station());
     stations.fold(Depth::default(), |sum, station| {
-        let depth = station.queue.depth();
+        let depth = station.depth();
         Depth {
             rows: sum.rows + depth.rows,
             bytes: sum.bytes + depth.bytes,

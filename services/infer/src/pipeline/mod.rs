@@ -14,9 +14,10 @@ use crate::batch::BatchQueue;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
 use crate::models::LoadedModel;
-use crate::settings::Settings;
+use crate::settings::{ImageSettings, Settings};
 use crate::topics::ModelTopics;
 
+mod decoding;
 mod desk;
 mod intake;
 mod lane;
@@ -63,6 +64,7 @@ pub(crate) struct Pipeline {
     /// `None` before records are read.
     consumer: Option<GroupConsumer>,
     group: GroupSettings,
+    images: ImageSettings,
     kafka_metrics: millrace_kafka::Metrics,
 }
 
@@ -97,6 +99,7 @@ impl Pipeline {
             results,
             consumer: None,
             group,
+            images: surroundings.settings.images.clone(),
             kafka_metrics: surroundings.kafka_metrics.clone(),
         })
     }
@@ -105,7 +108,10 @@ impl Pipeline {
     /// are away again.
     pub(crate) fn open(&self, slot: &Slot, model: LoadedModel, bell: Bell) -> anyhow::Result<()> {
         let metrics = self.results.metrics().of_version(model.version);
-        let (station, waiting) = slot.open(Station::new(&model, metrics, bell));
+        let (station, waiting) = slot.open(Station::new(&model, metrics, bell, &self.images));
+        if let Some(decoding) = &station.decoding {
+            decoding.start(&model.name, &self.results)?;
+        }
         self.man(&station, model)?;
         let mut reception = self.reception();
         for arrival in waiting {
@@ -195,7 +201,7 @@ impl Pipeline {
             .collect();
         for station in &stations {
             station.metrics.available.set(0);
-            station.queue.hurry();
+            station.hurry();
         }
         let model = self.results.model();
         let stopped = self
@@ -203,7 +209,7 @@ impl Pipeline {
             .map_or(Ok(()), |consumer| consumer.stop(deadline));
         let until = Instant::now() + JOIN_DEADLINE;
         for station in &stations {
-            station.queue.close();
+            station.close();
         }
         for station in &stations {
             // There is no join with a deadline; a run that hangs must not keep the process.
@@ -214,6 +220,15 @@ impl Pipeline {
                 station.has_ended(),
                 "an engine of model {model} does not end"
             );
+        }
+        for decoding in stations
+            .iter()
+            .filter_map(|station| station.decoding.as_ref())
+        {
+            decoding.end();
+            while !decoding.has_ended() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
         self.results.desk().close();
         anyhow::ensure!(

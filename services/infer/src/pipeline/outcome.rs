@@ -97,6 +97,12 @@ impl Refusal {
         }
     }
 
+    /// The caller's deadline has passed.
+    pub(crate) fn too_late() -> Self {
+        let sentence = "the deadline in mr-deadline has passed before the model could run";
+        Self::new(Status::DeadlineExceeded, Stage::Deadline, sentence)
+    }
+
     /// An engine's failure, after `attempts` runs.
     pub(crate) fn by_engine(error: &EngineError, attempts: i32) -> Self {
         let status = match error {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millrace_wire::{Decoder, Limits, Status};
 use tracing::debug;
 
+use super::decoding::Images;
 use super::outcome::{Outcome, Refusal, Settled, Stage, Verdict};
 use super::request::{Arrival, Content, Part, Request};
 use super::results::Results;
@@ -47,7 +48,7 @@ impl Reception {
     }
 
     /// Checks a record against the version's signature and queues it.
-    pub(crate) fn admit(&mut self, station: &Station, mut arrival: Arrival) {
+    pub(crate) fn admit(&mut self, station: &Arc<Station>, mut arrival: Arrival) {
         let refused =
             |stage, sentence: String| Refusal::new(Status::InvalidArgument, stage, sentence);
         let served = Arc::clone(&station.served);
@@ -69,9 +70,13 @@ impl Reception {
             let content = Content::Instances(instances);
             return self.refuse(Request::new(arrival, content, Some(served)), refusal);
         }
-        let splits = station.split(&instances);
+        if let Some(decoding) = &station.decoding {
+            let request = Request::new(arrival, Content::Instances(instances), Some(served));
+            return decoding.push(station, request);
+        }
+        let splits = station.split(&instances, None);
         let request = Request::new(arrival, Content::Instances(instances), Some(served));
-        queue_pieces(station, &Arc::new(request.in_pieces(splits.len())), splits);
+        queue_pieces(station, request, (splits, None));
     }
 
     /// Refuses a record that no version was asked about.
@@ -81,20 +86,31 @@ impl Reception {
     }
 
     fn refuse(&self, request: Request, refusal: Refusal) {
-        debug!(
-            topic = %request.record.topic, partition = request.record.partition, offset = request.record.offset,
-            stage = refusal.stage.name(), reason = refusal.sentence, "record refused"
-        );
-        let metrics = self.results.metrics();
-        metrics.count_refused(refusal.stage.name(), refusal.status.name());
-        self.results.hand_in(Settled::InTurn(Outcome {
-            request: Arc::new(request),
-            verdict: Verdict::Refusal(refusal),
-        }));
+        refuse(&self.results, request, refusal);
     }
 }
 
-fn queue_pieces(station: &Station, request: &Arc<Request>, splits: Vec<Split>) {
+/// Refuses a record before inference.
+pub(super) fn refuse(results: &Results, request: Request, refusal: Refusal) {
+    debug!(
+        topic = %request.record.topic, partition = request.record.partition, offset = request.record.offset,
+        stage = refusal.stage.name(), reason = refusal.sentence, "record refused"
+    );
+    let metrics = results.metrics();
+    metrics.count_refused(refusal.stage.name(), refusal.status.name());
+    results.hand_in(Settled::InTurn(Outcome {
+        request: Arc::new(request),
+        verdict: Verdict::Refusal(refusal),
+    }));
+}
+
+/// Queues a record's rows, with its images if it has some.
+pub(super) fn queue_pieces(
+    station: &Station,
+    request: Request,
+    (splits, images): (Vec<Split>, Option<Arc<Images>>),
+) {
+    let request = Arc::new(request.in_pieces(splits.len()));
     let deadline = request.deadline();
     for (piece, split) in splits.into_iter().enumerate() {
         station.push(Piece {
@@ -103,9 +119,10 @@ fn queue_pieces(station: &Station, request: &Arc<Request>, splits: Vec<Split>) {
             rows: split.rows.len(),
             bytes: split.bytes,
             work: Part {
-                request: Arc::clone(request),
+                request: Arc::clone(&request),
                 piece,
                 rows: split.rows,
+                images: images.clone(),
             },
         });
     }

@@ -9,6 +9,7 @@ use millrace_wire as wire;
 use millrace_wire::headers::{RequestHeaders, Source};
 
 use super::Served;
+use super::decoding::Images;
 use super::lane::Lane;
 use super::outcome::Outcome;
 use crate::batch::Answer;
@@ -56,6 +57,9 @@ pub(crate) struct Part {
     /// Which piece of the request this is.
     pub(crate) piece: usize,
     pub(crate) rows: Range<usize>,
+    /// The record's images, if it has some. They go when its last part has run, which may be long before its result
+    /// leaves in its turn: decoding waits for their memory, and the turn may wait for decoding.
+    pub(crate) images: Option<Arc<Images>>,
 }
 
 impl Request {

@@ -7,12 +7,17 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use millrace_wire::{Record, TensorSpec};
+
 use super::Queue;
+use super::decoding::Decoding;
 use super::outcome::Refusal;
 use super::request::{Arrival, Part};
-use crate::batch::{Piece, Split, Splitter};
+use crate::batch::{Batch, Depth, Piece, Split, Splitter};
+use crate::images::Decoded;
 use crate::metrics::VersionMetrics;
 use crate::models::LoadedModel;
+use crate::settings::ImageSettings;
 
 use super::Served;
 
@@ -107,7 +112,13 @@ pub(crate) type Bell = Box<dyn Fn() + Send + Sync>;
 /// Where the records of one version are checked, cut and queued, and the engine threads that take them.
 pub(crate) struct Station {
     pub(crate) served: Arc<Served>,
-    pub(crate) queue: Queue,
+    /// Inputs as the engine takes them.
+    pub(crate) inputs: Vec<TensorSpec>,
+    /// For a version that takes encoded images.
+    pub(crate) decoding: Option<Decoding>,
+    queue: Queue,
+    /// The queue is to be closed once nothing is being decoded for it any more.
+    closing: Mutex<bool>,
     pub(crate) metrics: VersionMetrics,
     splitter: Splitter,
     bell: Bell,
@@ -126,14 +137,25 @@ impl fmt::Debug for Station {
 }
 
 impl Station {
-    pub(crate) fn new(model: &LoadedModel, metrics: VersionMetrics, bell: Bell) -> Self {
+    pub(crate) fn new(
+        model: &LoadedModel,
+        metrics: VersionMetrics,
+        bell: Bell,
+        images: &ImageSettings,
+    ) -> Self {
         let max_rows = i64::try_from(model.batch.max_rows).unwrap_or(i64::MAX);
         metrics.max_batch_rows.set(max_rows);
         Self {
             served: Arc::new(Served::of(model)),
+            inputs: model.inputs.clone(),
+            decoding: model
+                .images
+                .as_ref()
+                .map(|plan| Decoding::new(Arc::clone(plan), images)),
             queue: Queue::new(model.batch),
+            closing: Mutex::default(),
             metrics,
-            splitter: Splitter::new(model.batch, &model.signature.inputs),
+            splitter: Splitter::new(model.batch, &model.inputs),
             bell,
             engines: Mutex::default(),
             last_run: AtomicU64::new(now_ms()),
@@ -141,8 +163,51 @@ impl Station {
     }
 
     /// The pieces of a record that fits the signature.
-    pub(crate) fn split(&self, record: &millrace_wire::Record) -> Vec<Split> {
-        self.splitter.split(record)
+    pub(crate) fn split(&self, record: &Record, images: Option<&Decoded>) -> Vec<Split> {
+        self.splitter.split(record, images)
+    }
+
+    /// The next batch, for an engine thread.
+    pub(crate) fn take(&self) -> Option<Batch<Part>> {
+        self.queue.take()
+    }
+
+    /// Releases what is there without waiting for more.
+    pub(crate) fn hurry(&self) {
+        self.queue.hurry();
+    }
+
+    /// Lets the engine threads end once nothing waits for them any more, undecoded images included.
+    pub(crate) fn close(&self) {
+        *self.closing() = true;
+        self.close_when_decoded();
+    }
+
+    /// Takes back a [`close`](Self::close), for new engines.
+    pub(crate) fn reopen(&self) {
+        let mut closing = self.closing();
+        *closing = false;
+        self.queue.reopen();
+    }
+
+    /// Does what [`close`](Self::close) asked for, if nothing is being decoded.
+    pub(super) fn close_when_decoded(&self) {
+        let mut closing = self.closing();
+        if *closing && self.decoding.as_ref().is_none_or(Decoding::is_idle) {
+            *closing = false;
+            self.queue.close();
+        }
+    }
+
+    /// What waits for an engine; a record whose images are not decoded counts as one row.
+    pub(crate) fn depth(&self) -> Depth {
+        let mut depth = self.queue.depth();
+        depth.rows += self.decoding.as_ref().map_or(0, Decoding::records);
+        depth
+    }
+
+    fn closing(&self) -> MutexGuard<'_, bool> {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues rows; if no engine is there, somebody is told.

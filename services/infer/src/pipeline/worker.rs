@@ -7,14 +7,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use millrace_wire::{Encoder, Record, Status, Tensor};
+use millrace_wire::{Encoder, Status, Tensor};
 use tracing::{debug, warn};
 
+use super::decoding::Images;
 use super::outcome::{Outcome, Refusal, Settled, Stage, Verdict};
 use super::request::{Content, Part, Request};
 use super::results::Results;
 use super::slot::Station;
-use crate::batch::{Condemned, OutputRows, assemble, encode, isolate};
+use crate::batch::{Condemned, OutputRows, Rows, assemble, encode, isolate};
 use crate::engine::{Engine, EngineError};
 use crate::models::BuildEngine;
 
@@ -67,7 +68,7 @@ impl Worker {
 
     fn run(&mut self) {
         let station = Arc::clone(&self.station);
-        while let Some(batch) = station.queue.take() {
+        while let Some(batch) = station.take() {
             station.mark_run();
             let parts = self.answers.still_wanted(batch.pieces);
             if parts.is_empty() {
@@ -118,10 +119,8 @@ struct Runner {
 
 impl Runner {
     fn run(&mut self, parts: &[Part]) -> Result<Vec<Tensor>, EngineError> {
-        let rows = parts
-            .iter()
-            .filter_map(|part| Some((instances(&part.request)?, part.rows.clone())));
-        let inputs = assemble(&self.station.served.signature.inputs, rows)
+        let rows = parts.iter().filter_map(rows_of);
+        let inputs = assemble(&self.station.inputs, rows)
             .map_err(|error| EngineError::Failed(Box::new(error)))?;
         let Some(engine) = &mut self.engine else {
             return Err(EngineError::Panicked(
@@ -157,11 +156,15 @@ impl Runner {
     }
 }
 
-fn instances(request: &Request) -> Option<&Record> {
-    match &request.content {
-        Content::Instances(record) => Some(record),
-        Content::Bytes(_) => None,
-    }
+fn rows_of(part: &Part) -> Option<Rows<'_>> {
+    let Content::Instances(record) = &part.request.content else {
+        return None;
+    };
+    Some(Rows {
+        record,
+        images: part.images.as_deref().map(Images::decoded),
+        rows: part.rows.clone(),
+    })
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
@@ -196,11 +199,7 @@ impl Answers {
                 .deadline_unix_ms
                 .is_some_and(|deadline| deadline < now_unix_ms)
             {
-                let sentence = "the deadline in mr-deadline has passed before the model could run";
-                self.refuse(
-                    request,
-                    Refusal::new(Status::DeadlineExceeded, Stage::Deadline, sentence),
-                );
+                self.refuse(request, Refusal::too_late());
             } else if !request.answer().is_some_and(|answer| answer.has_failed()) {
                 wanted.push(part);
             }

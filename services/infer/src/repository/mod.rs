@@ -17,7 +17,7 @@ mod options;
 pub(crate) use digest::Fingerprint;
 pub(crate) use error::ModelError;
 pub use options::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
-pub(crate) use options::{ModelOptions, OutputOptions, Policy, Treatment};
+pub(crate) use options::{ImageSections, ModelOptions, OutputOptions, Policy, Treatment};
 
 /// The longest name of a model, in bytes: it is part of topics' names.
 const LONGEST_NAME: usize = 80;

@@ -156,8 +156,7 @@ mod tests {
 
     #[test]
     fn an_output_may_be_named_as_an_option_is() {
-        let text =
-            "select = [\"labels\"]\nsoftmax = true\n[labels]\ntop_n = 2\n[select]\nthreshold = 0.5";
+        let text = "select = [\"labels\"]\nsoftmax = true\n[labels]\ntop_n = 2";
         let options = read(text).unwrap();
         assert_eq!(options.select, ["labels"]);
         assert!(options.only.unwrap().softmax);
