@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::ConvertError;
+use crate::onnx::Shape;
 use crate::report::Converted;
 use crate::{bigdl, caffe};
 
@@ -42,9 +43,19 @@ impl Format {
 ///
 /// If there is none, its files cannot be read, or it has a layer that is not known here.
 pub fn convert_folder(folder: &Path) -> Result<Converted, ConvertError> {
+    convert_folder_as(folder, &[])
+}
+
+/// Converts the model in a folder; `shapes` are those of its inputs with the batch first, where a BigDL file
+/// does not tell them (empty: as it tells).
+///
+/// # Errors
+///
+/// As [`convert_folder`].
+pub fn convert_folder_as(folder: &Path, shapes: &[Shape]) -> Result<Converted, ConvertError> {
     match Format::detect(folder)? {
         Some(Format::Caffe) => caffe::convert(folder),
-        Some(Format::BigDl) => bigdl::convert(folder),
+        Some(Format::BigDl) => bigdl::convert(folder, shapes),
         None => Err(ConvertError::Folder {
             folder: folder.to_owned(),
             what: "no model that can be converted: there must be a *.prototxt and a *.caffemodel, or a \

@@ -1,6 +1,6 @@
 //! Models of Caffe and BigDL become ONNX: bytes of their files in, bytes of an ONNX model and a report out.
 //!
-//! Pure but for [`convert_folder`], which reads the files of one folder.
+//! Pure but for [`convert_folder`] and [`convert_folder_as`], which read the files of one folder.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -11,6 +11,7 @@ mod folder;
 pub mod onnx;
 mod report;
 
+pub use bigdl::{BigDlFiles, convert_bigdl};
 pub use error::{ConvertError, LayerResult, Problem};
-pub use folder::{Format, convert_folder};
+pub use folder::{Format, convert_folder, convert_folder_as};
 pub use report::{Converted, ConvertedLayer, Report, Tensor};

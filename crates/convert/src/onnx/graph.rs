@@ -41,12 +41,63 @@ pub struct Graph {
     next: HashMap<String, usize>,
     layer: String,
     layer_began: usize,
+    /// What all names begin with: the bodies of loops must not hide names around them.
+    prefix: String,
 }
 
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty graph for the body of a loop in `outer`.
+    pub fn body_of(outer: &mut Self, layer: &str) -> Self {
+        outer.begin_layer(layer);
+        Self {
+            prefix: format!("{}/", outer.unique("body")),
+            ..Self::default()
+        }
+    }
+
+    /// Adds an input of the body of a loop.
+    ///
+    /// # Errors
+    ///
+    /// If the name is taken.
+    pub fn inner_input(
+        &mut self,
+        name: &str,
+        element: ElementType,
+        shape: Shape,
+    ) -> LayerResult<Value> {
+        let name = format!("{}{name}", self.prefix);
+        self.input(&name, element, shape)
+    }
+
+    /// The body of a loop with these results.
+    ///
+    /// # Errors
+    ///
+    /// If there are too many nodes.
+    pub fn into_body(mut self, results: &[&Value]) -> LayerResult<GraphProto> {
+        self.begin_layer("results");
+        let mut outputs = Vec::with_capacity(results.len());
+        for result in results {
+            // A body may not give an input or a value twice as it is.
+            outputs.push(self.add(Op::new("Identity"), &[result], result.shape.clone())?);
+        }
+        Ok(GraphProto {
+            name: "body".to_owned(),
+            node: self.nodes,
+            initializer: self.weights,
+            input: self
+                .inputs
+                .iter()
+                .map(|it| described(&it.name, it))
+                .collect(),
+            output: outputs.iter().map(|it| described(&it.name, it)).collect(),
+        })
     }
 
     /// Adds an input of the model under exactly this name.
@@ -241,7 +292,7 @@ impl Graph {
 
     /// A name after the layer that nothing else has.
     fn unique(&mut self, ending: &str) -> String {
-        let stem = format!("{}/{ending}", self.layer);
+        let stem = format!("{}{}/{ending}", self.prefix, self.layer);
         let count = self.next.entry(stem.clone()).or_insert(0);
         loop {
             *count += 1;

@@ -5,6 +5,8 @@ pub mod messages;
 mod op;
 mod shape;
 
+pub(crate) use graph::shown;
 pub use graph::{Graph, OPSET, Value};
 pub use op::Op;
+pub(crate) use shape::checked;
 pub use shape::{Dim, ElementType, Shape};

@@ -1,6 +1,6 @@
 //! One operator of ONNX with its attributes.
 
-use super::messages::{AttributeProto, AttributeType};
+use super::messages::{AttributeProto, AttributeType, GraphProto};
 
 /// An operator with its attributes; those that are left out have ONNX's defaults.
 #[derive(Clone, Debug)]
@@ -69,6 +69,17 @@ impl Op {
             name: name.to_owned(),
             strings: values.iter().map(|it| it.as_bytes().to_vec()).collect(),
             r#type: AttributeType::Strings.into(),
+            ..AttributeProto::default()
+        })
+    }
+
+    /// Adds a graph: the body of a loop.
+    #[must_use]
+    pub fn graph(self, name: &str, body: GraphProto) -> Self {
+        self.with(AttributeProto {
+            name: name.to_owned(),
+            g: Some(Box::new(body)),
+            r#type: AttributeType::Graph.into(),
             ..AttributeProto::default()
         })
     }
