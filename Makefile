@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test conformance faults lint audit bench fuzz models wheel clean
 
-PYTHON_TESTS := tests/python tests/conformance/quick schemas models load/models
+PYTHON_TESTS := tests/python tests/convert tests/conformance/quick schemas models load/models
 DENY := .native/cargo-deny/bin/cargo-deny
 DENY_VERSION := 0.20.2
 # The advisories come from a repository on the network; without it, leave them out and know that they are.

@@ -121,7 +121,7 @@ fn run(args: Args, output: Output) -> anyhow::Result<()> {
         Command::DeadLetters(command) => dead_letters::run(&command, &open()?, output),
         Command::Lag(command) => lag::run(&command, &open()?, output),
         Command::Man(command) => man::run(&command, Args::command()),
-        Command::Models(command) => models::run(&command, &open()?, output),
+        Command::Models(command) => models::run(&command, open, output),
         Command::Predict(command) => predict::run(&command, &connection, output),
         Command::Produce(command) => produce::run(&command, &connection, output),
         Command::Score(command) => score::run(&command, &connection, output),

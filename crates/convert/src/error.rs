@@ -1,4 +1,5 @@
 //! Why a model cannot be converted; every sentence names the file and, where there is one, the layer.
+//! What is wrong with it is the cause, so print the whole chain.
 
 use std::io;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub enum ConvertError {
         what: String,
     },
     /// A layer cannot be converted.
-    #[error("{file}: layer {layer:?} of kind {kind}: {problem}")]
+    #[error("{file}: layer {layer:?} of kind {kind}")]
     Layer {
         /// Name of the file.
         file: String,
@@ -54,7 +55,7 @@ pub enum ConvertError {
         problem: Problem,
     },
     /// The whole does not hold together.
-    #[error("{file}: {problem}")]
+    #[error("{file}")]
     Model {
         /// Name of the file.
         file: String,

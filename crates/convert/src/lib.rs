@@ -12,6 +12,7 @@ pub mod onnx;
 mod report;
 
 pub use bigdl::{BigDlFiles, convert_bigdl};
+pub use caffe::{CaffeFiles, convert_files as convert_caffe};
 pub use error::{ConvertError, LayerResult, Problem};
 pub use folder::{Format, convert_folder, convert_folder_as};
 pub use report::{Converted, ConvertedLayer, Report, Tensor};

@@ -1,6 +1,8 @@
-//! `millrace models`: what `<prefix>.models` says is served, and by whom; and what is wanted instead.
+//! `millrace models`: what `<prefix>.models` says is served, and by whom; what is wanted instead;
+//! and models in other formats.
 
 mod change;
+mod convert;
 mod labels;
 mod list;
 mod serving;
@@ -27,20 +29,27 @@ pub(crate) enum Command {
     Unload(serving::ModelArgs),
     /// Send a share of the requests to a label, or stop that
     Canary(serving::CanaryArgs),
+    /// Make an ONNX model of a folder with a model of Caffe or BigDL
+    ///
+    /// Infer does the same when it loads such a folder. Exit code 1 says that
+    /// a layer cannot be converted, and the error names it.
+    Convert(convert::Args),
 }
 
+/// `open` connects to the line, which is not asked where none is needed.
 pub(crate) fn run(
     command: &Command,
-    connection: &Connection,
+    open: impl Fn() -> anyhow::Result<Connection>,
     output: Output,
 ) -> anyhow::Result<()> {
     match command {
-        Command::List => look(connection, |board| list::run(board, output)),
-        Command::Show(args) => look(connection, |board| show::run(args, board, output)),
-        Command::Labels(command) => labels::run(command, connection, output),
-        Command::Load(args) => serving::load(args, connection, output),
-        Command::Unload(args) => serving::unload(args, connection, output),
-        Command::Canary(args) => serving::canary(args, connection, output),
+        Command::List => look(&open()?, |board| list::run(board, output)),
+        Command::Show(args) => look(&open()?, |board| show::run(args, board, output)),
+        Command::Labels(command) => labels::run(command, &open()?, output),
+        Command::Load(args) => serving::load(args, &open()?, output),
+        Command::Unload(args) => serving::unload(args, &open()?, output),
+        Command::Canary(args) => serving::canary(args, &open()?, output),
+        Command::Convert(args) => convert::run(args, output),
     }
 }
 
