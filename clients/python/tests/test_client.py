@@ -1,5 +1,7 @@
 """The client's own promises: light to import, bounded, and nobody is left waiting."""
 
+import io
+import json
 import multiprocessing
 import os
 import pickle
@@ -9,15 +11,18 @@ import threading
 import time
 from pathlib import Path
 
+import fastavro
 import numpy as np
 import pytest
 from line import brokers
 
 import millrace
 from millrace import _exceptions
+from millrace._avro import HEADER
 from millrace._catalog import Catalog
 from millrace._kafka import Place
 from millrace._outstanding import Future, Outstanding
+from millrace._prediction import read_result
 from millrace._progress import Progress
 
 SOURCE = Path(millrace.__file__).parents[1]
@@ -208,6 +213,73 @@ def test_a_lease_that_ran_out_is_no_replica():
     for key, value in ((b"ffnn/3/other", message), (b"x", message), (b"ffnn/3/infer-0", b"?")):
         with pytest.raises(ValueError):
             catalog.apply(key, value)
+
+
+def _said(version, replica="a", state="AVAILABLE", labels=(), reason=""):
+    """A record of the models topic; its lease outlives every test."""
+    schemas = Path(__file__).parents[3] / "schemas"
+    schema = fastavro.schema.load_schema(schemas / "model_descriptor.avsc")
+    index = json.loads((schemas / "vectors/index.json").read_text())["avro"]
+    content = next(it["content"] for it in index if it["name"] == "model-available")
+    content |= {"version": version, "replica": replica, "state": state, "labels": list(labels)}
+    content |= {"reason": reason, "lease_until_unix_ms": 2**62}
+    datum = io.BytesIO(HEADER)
+    datum.seek(0, io.SEEK_END)
+    fastavro.schemaless_writer(datum, schema, content)
+    return f"ffnn/{version}/{replica}".encode(), datum.getvalue()
+
+
+def _catalog(*said):
+    catalog = Catalog()
+    for key, value in said:
+        catalog.apply(key, value)
+    return catalog
+
+
+def test_who_names_no_version_gets_the_stable_one():
+    catalog = _catalog(_said(1, labels=["stable"]), _said(2, labels=["canary"]))
+    assert catalog.find("ffnn").version == 1
+    assert catalog.find("ffnn", label="canary").version == 2
+    assert catalog.find("ffnn").weights_sha256 == "0123456789abcdef" * 4
+    catalog.apply(*_said(1, labels=["stable"], state="LOADING"))
+    with pytest.raises(millrace.ModelUnavailable, match="being loaded"):
+        catalog.find("ffnn")
+    catalog.apply(*_said(1))
+    assert catalog.find("ffnn").version == 2
+
+
+def test_while_replicas_disagree_a_label_is_what_most_of_them_serve():
+    said = [_said(1, labels=["stable"]), _said(1, "b"), _said(2, "b", labels=["stable"])]
+    catalog = _catalog(*said)
+    assert catalog.find("ffnn", label="stable").version == catalog.find("ffnn").version == 1
+    catalog.apply(*_said(2, "a"))
+    assert catalog.find("ffnn", label="stable").version == catalog.find("ffnn").version == 2
+
+
+@pytest.mark.parametrize("state", ["END", "UNLOADING"])
+def test_a_version_that_ended_is_not_found_and_one_to_come_is_waited_for(state):
+    catalog = _catalog(_said(1, state=state, reason="unloaded on request"), _said(2))
+    with pytest.raises(millrace.ModelNotFound, match="no version 1; its versions: 2"):
+        catalog.find("ffnn", 1)
+    for coming in ("LOADING", "FAILED"):
+        catalog.apply(*_said(1, state=coming))
+        with pytest.raises(millrace.ModelUnavailable):
+            catalog.find("ffnn", 1)
+    catalog = _catalog(_said(1, state="END", reason="unloaded on request"))
+    with pytest.raises(millrace.ModelNotFound, match="unloaded on request"):
+        catalog.find("ffnn")
+    catalog = _catalog(_said(1, state="UNLOADING"))
+    with pytest.raises(millrace.ModelUnavailable):  # a replica that stops says so of everything
+        catalog.find("ffnn")
+
+
+def test_a_prediction_says_which_weights_answered():
+    headers = [("mr-id", b"7"), ("mr-model", b"ffnn"), ("mr-version", b"3"), ("mr-status", b"OK")]
+    record = (Path(__file__).parents[3] / "schemas/vectors/arrow/one-row-784.arrows").read_bytes()
+    weights = b"0a" * 32
+    prediction = read_result([*headers, ("mr-weights-sha256", weights)], record, single=False)
+    assert (prediction.version, prediction.weights_sha256) == (3, weights.decode())
+    assert read_result(headers, record, single=False).weights_sha256 == ""
 
 
 def test_who_cannot_be_heard_is_believed_for_a_while():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from millrace._avro import Descriptor, decode_descriptor
@@ -16,6 +17,10 @@ _MOST_LISTED = 8
 _FORGET_AFTER_MS = 60 * 60 * 1000
 # How long replicas may take to find the broker again and to renew their leases.
 _GRACE_S = 30.0
+# What answers requests that name neither version nor label.
+_STABLE = "stable"
+# The nearer to answering, the later.
+_NEARER = ("END", "FAILED", "UNLOADING", "LOADING", "AVAILABLE")
 
 
 class Catalog:
@@ -65,11 +70,13 @@ class Catalog:
             self._deaf_since = None
 
     def find(self, name: str, version: int | None = None, label: str | None = None) -> Model:
-        """The newest version that somebody alive serves.
+        """The version with this label, or number; by default `stable`, or else the newest served.
+
+        Where replicas disagree, as during a swap, it is the one that most of them serve.
 
         Raises:
-            ModelNotFound: Nobody published such a model, version or label.
-            ModelUnavailable: Nobody alive serves it.
+            ModelNotFound: Nobody published such a model, version or label, or serves it any more.
+            ModelUnavailable: Nobody alive serves it at the moment.
         """
         with self._lock:
             known = [it for it in self._replicas.values() if it.model == name]
@@ -77,20 +84,48 @@ class Catalog:
             raise ModelNotFound(f"unknown model {name!r}; models served: {_list(self.names())}")
         wanted = [it for it in known if version in (None, it.version)]
         if not wanted:
-            versions = sorted({str(it.version) for it in known})
-            sentence = f"model {name!r} has no version {version}; its versions: {_list(versions)}"
-            raise ModelNotFound(sentence)
+            raise self._no_version(name, version, known)
         if label is not None:
-            wanted = [it for it in wanted if label in it.labels]
+            wanted = [it for it in wanted if label in it.labels and self._is_live(it)]
             if not wanted:
                 labels = sorted({label for it in known for label in it.labels})
                 sentence = f"model {name!r} has no label {label!r}; its labels: {_list(labels)}"
                 raise ModelNotFound(sentence)
+            # Who has not followed the label yet may serve its version all the same.
+            chosen = {it.version for it in wanted}
+            wanted = [it for it in known if it.version in chosen]
+        elif version is None:
+            stable = {it.version for it in known if _STABLE in it.labels and self._is_live(it)}
+            wanted = [it for it in known if not stable or it.version in stable]
         serving = [it for it in wanted if self._serves(it)]
         if not serving:
-            newest = max(wanted, key=lambda it: it.version)
-            raise _unavailable(newest, self._is_live(newest))
-        return _model(max(serving, key=lambda it: it.version))
+            raise self._unserved(wanted, known, version)
+        count = Counter(it.version for it in serving)
+        return _model(max(serving, key=lambda it: (count[it.version], it.version)))
+
+    def _no_version(self, name: str, version: int | None, known: list[Descriptor]) -> ModelNotFound:
+        served = sorted({it.version for it in known if self._serves(it)})
+        versions = _list([str(it) for it in served])
+        return ModelNotFound(f"model {name!r} has no version {version}; its versions: {versions}")
+
+    def _unserved(
+        self, wanted: list[Descriptor], known: list[Descriptor], version: int | None
+    ) -> MillraceError:
+        """Why nobody serves what is wanted: that passes, or it is gone."""
+        live = [it for it in wanted if self._is_live(it)]
+        best = max(live, key=lambda it: (_NEARER.index(it.state), it.version), default=None)
+        others_serve = any(self._serves(it) for it in known)
+        name = known[0].model
+        if best is None:
+            gone = any(self._is_live(it) for it in known)
+        else:
+            gone = best.state == "END" or (best.state == "UNLOADING" and others_serve)
+        if gone and version is not None:
+            return self._no_version(name, version, known)
+        if gone:
+            reason = (best.reason if best else "") or "it is unloaded"
+            return ModelNotFound(f"model {name!r} is not served: {reason}")
+        return _unavailable(best or wanted[0], best is not None)
 
     def only(self) -> str:
         """The model that is meant where none is named.
@@ -135,7 +170,7 @@ class Catalog:
 
 
 def _model(it: Descriptor) -> Model:
-    return Model(it.model, it.version, it.inputs, it.outputs, it.labels)
+    return Model(it.model, it.version, it.inputs, it.outputs, it.labels, it.weights_sha256)
 
 
 def _unavailable(newest: Descriptor, is_live: bool) -> ModelUnavailable:

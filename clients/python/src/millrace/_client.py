@@ -142,7 +142,8 @@ class Client:
             inputs: All inputs at once: a mapping by name, a frame with a column per input, or the
                 only input itself. Else give them by keyword.
             timeout: Seconds to wait, all in all.
-            version: This version and no other; by default the newest that is served.
+            version: This version and no other; by default the stable one, or else the newest that
+                is served, and infer may send a share of such requests to its canary.
             label: The version that has this label.
             tensors: Inputs by name, `[rows, …]` as in the signature, or one instance without its
                 dimension of rows.
@@ -381,7 +382,7 @@ class Client:
         elif bound is not None and now < bound.fresh_until:
             return bound
         else:
-            found, fresh = line.find(model, version), _HTTP_FRESH_S
+            found, fresh = line.find(model, version, label), _HTTP_FRESH_S
         if bound is None or bound.model != found:
             bound = _Bound(Binder(found, self._casting), wanted, line)
             self._quick.pop(model, None)

@@ -104,33 +104,34 @@ class HttpLine:
         served = {it["modelName"] for it in index if it["state"] == "AVAILABLE"}
         return [self.find(name, None) for name in sorted(served)]
 
-    def find(self, name: str, version: int | None) -> Model:
+    def find(self, name: str, version: int | None, label: str | None = None) -> Model:
         """The signature of a model.
 
         Raises:
             ModelNotFound, ModelUnavailable, ConnectionFailed: What ingest says.
         """
-        path = f"/v2/models/{quote(name, safe='')}"
-        path += "" if version is None else f"/versions/{version}"
-        timeout = self.settings.connect_timeout
+        quoted, timeout = quote(name, safe=""), self.settings.connect_timeout
         try:
             with self._lock:
-                metadata = self._own.get(path, timeout)
-                newest = version if version is not None else max(map(int, metadata["versions"]))
+                if version is None:
+                    # The stable version or else the newest, or the one that has the label.
+                    place = "" if label is None else f"/labels/{quote(label, safe='')}"
+                    chosen = self._own.get(f"/v1/models/{quoted}{place}/metadata", timeout)
+                    version = int(chosen["model_spec"]["version"])
+                metadata = self._own.get(f"/v2/models/{quoted}/versions/{version}", timeout)
                 exact = None
                 if any(
                     it["datatype"] == "BYTES" for it in metadata["inputs"] + metadata["outputs"]
                 ):
                     # There text and bytes are one type, here they are two.
-                    plain = f"/models/{quote(name, safe='')}/versions/{newest}"
-                    exact = self._own.get(plain, timeout)
+                    exact = self._own.get(f"/models/{quoted}/versions/{version}", timeout)
         except PredictionFailed as error:
             kinds = {"NOT_FOUND": ModelNotFound, "UNAVAILABLE": ModelUnavailable}
             raise kinds.get(error.code, PredictionFailed)(
                 error.sentence, code=error.code
             ) from error
         try:
-            return _oip.model_of(metadata, newest, exact)
+            return _oip.model_of(metadata, version, exact)
         except (KeyError, TypeError, ValueError) as error:
             raise BadAnswer(f"the signature of {name} cannot be read: {error}") from error
 
@@ -242,13 +243,16 @@ def _job(future: Future, columns: Sequence[Column], model: Model, place: str) ->
 
 def _read(raw: tuple[_Reply, Model], single: bool) -> Prediction:
     reply, model = raw
-    id, version = reply.headers.get("x-request-id", ""), model.version
+    id, weights = reply.headers.get("x-request-id", ""), reply.headers.get("mr-weights-sha256", "")
+    # Where no version was asked for, infer may have chosen another one than that of the signature.
+    version = int(reply.headers.get("mr-version", model.version))
     if reply.headers.get("content-type", "").startswith(_ARROW):
-        return Prediction(outputs_of(decode(reply.body), single), id, model.name, version)
-    length = int(reply.headers.get(_oip.HEADER_LENGTH.lower(), len(reply.body)))
-    envelope, columns = _oip.read_answer(reply.body, length, model)
-    answered = int(envelope.get("model_version", version))
-    return Prediction(outputs_of(columns, single), envelope.get("id", id), model.name, answered)
+        columns: Sequence[Column] = decode(reply.body)
+    else:
+        length = int(reply.headers.get(_oip.HEADER_LENGTH.lower(), len(reply.body)))
+        envelope, columns = _oip.read_answer(reply.body, length, model)
+        id, version = envelope.get("id", id), int(envelope.get("model_version", version))
+    return Prediction(outputs_of(columns, single), id, model.name, version, "", weights)
 
 
 class _Connection:

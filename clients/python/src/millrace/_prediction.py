@@ -26,15 +26,24 @@ class Prediction(dict[str, Array]):
         model: The model that answered.
         version: The version that answered.
         source: The request's place in Kafka, `topic/partition/offset`; empty over HTTP.
+        weights_sha256: Of the file with the weights that answered, in hexadecimal digits; empty if
+            the line does not say it.
     """
 
-    __slots__ = ("id", "model", "source", "version")
+    __slots__ = ("id", "model", "source", "version", "weights_sha256")
 
     def __init__(
-        self, outputs: dict[str, Array], id: str, model: str, version: int, source: str = ""
+        self,
+        outputs: dict[str, Array],
+        id: str,
+        model: str,
+        version: int,
+        source: str = "",
+        weights_sha256: str = "",
     ) -> None:
         super().__init__(outputs)
         self.id, self.model, self.version, self.source = id, model, version, source
+        self.weights_sha256 = weights_sha256
 
     @property
     def only(self) -> Array:
@@ -58,6 +67,7 @@ class Outcome:
     status: str
     error: str
     source: str
+    weights_sha256: str
 
     def raise_if_failed(self) -> None:
         """Raises what the line answered, unless that is a result."""
@@ -88,6 +98,7 @@ def read_headers(headers: Headers) -> Outcome:
             status=found["mr-status"],
             error=found.get("mr-error", ""),
             source=found.get("mr-source", ""),
+            weights_sha256=found.get("mr-weights-sha256", ""),
         )
     except (KeyError, ValueError) as error:
         raise BadAnswer(f"the headers of a result cannot be read: {error}") from error
@@ -103,7 +114,8 @@ def read_result(headers: Headers, value: bytes | None, single: bool) -> Predicti
     outcome = read_headers(headers)
     outcome.raise_if_failed()
     outputs = outputs_of(decode(value or b""), single)
-    return Prediction(outputs, outcome.id, outcome.model, outcome.version, outcome.source)
+    of = (outcome.id, outcome.model, outcome.version, outcome.source, outcome.weights_sha256)
+    return Prediction(outputs, *of)
 
 
 def outputs_of(columns: Iterable[Column], single: bool) -> dict[str, Array]:

@@ -56,6 +56,7 @@ class Model:
         inputs: What a request must hold, each exactly once.
         outputs: What a prediction holds, in this order.
         labels: Names of this version, such as `stable`.
+        weights_sha256: Of the file with the weights, in hexadecimal digits; empty over HTTP.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Model:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     labels: tuple[str, ...] = field(default=(), compare=False)
+    weights_sha256: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         inputs = ", ".join(f"{spec.name}: {spec}" for spec in self.inputs)

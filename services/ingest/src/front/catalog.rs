@@ -15,6 +15,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use millrace_wire::Signature;
 use millrace_wire::avro::{ModelDescriptor, ModelState};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::front::Wanted;
 
@@ -50,6 +52,8 @@ pub(crate) struct Catalog {
     models: Arc<RwLock<Models>>,
     /// Whether all that was written so far has been read.
     reading: Arc<AtomicBool>,
+    /// Told of every change.
+    changed: Arc<Notify>,
 }
 
 /// By model, then version, then replica.
@@ -58,21 +62,17 @@ type Models = BTreeMap<String, BTreeMap<i64, BTreeMap<String, Replica>>>;
 /// What one replica said last about one version.
 #[derive(Debug)]
 struct Replica {
-    state: ModelState,
-    reason: String,
-    labels: Vec<String>,
-    lease_until_unix_ms: i64,
-    backlog_records: i64,
+    said: ModelDescriptor,
     signature: Arc<Signature>,
 }
 
 impl Replica {
     fn is_live(&self, now_unix_ms: i64) -> bool {
-        self.lease_until_unix_ms > now_unix_ms
+        self.said.lease_until_unix_ms > now_unix_ms
     }
 
     fn is_available(&self, now_unix_ms: i64) -> bool {
-        self.is_live(now_unix_ms) && self.state == ModelState::Available
+        self.is_live(now_unix_ms) && self.said.state == ModelState::Available
     }
 }
 
@@ -203,6 +203,22 @@ impl Catalog {
 
     fn change(&self, change: impl FnOnce(&mut Models)) {
         change(&mut self.models.write().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_waiters();
+    }
+
+    /// What the replicas that live say of a model, by version and replica.
+    pub(crate) fn said_of(&self, model: &str, now_unix_ms: i64) -> Vec<ModelDescriptor> {
+        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
+        let versions = models.get(model).into_iter().flat_map(BTreeMap::values);
+        let live = versions
+            .flat_map(BTreeMap::values)
+            .filter(|replica| replica.is_live(now_unix_ms));
+        live.map(|replica| replica.said.clone()).collect()
+    }
+
+    /// Ends with the next change after it is first polled or enabled.
+    pub(crate) fn next_change(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 }
 
@@ -214,7 +230,7 @@ fn parse_key(key: Option<&[u8]>) -> Option<(&str, i64, &str)> {
 }
 
 fn insert(models: &mut Models, descriptor: ModelDescriptor, signature: Signature) {
-    let versions = models.entry(descriptor.model).or_default();
+    let versions = models.entry(descriptor.model.clone()).or_default();
     let replicas = versions.entry(descriptor.version).or_default();
     let renewed = replicas
         .get(&descriptor.replica)
@@ -223,15 +239,9 @@ fn insert(models: &mut Models, descriptor: ModelDescriptor, signature: Signature
         Some(before) => Arc::clone(&before.signature),
         None => Arc::new(signature),
     };
-    let replica = Replica {
-        state: descriptor.state,
-        reason: descriptor.reason,
-        labels: descriptor.labels,
-        lease_until_unix_ms: descriptor.lease_until_unix_ms,
-        backlog_records: descriptor.backlog_records,
-        signature,
-    };
-    replicas.insert(descriptor.replica, replica);
+    let name = descriptor.replica.clone();
+    let said = descriptor;
+    replicas.insert(name, Replica { said, signature });
 }
 
 fn remove(models: &mut Models, model: &str, version: i64, replica: &str) {
@@ -243,7 +253,7 @@ fn remove(models: &mut Models, model: &str, version: i64, replica: &str) {
 
 fn forget(models: &mut Models, before_unix_ms: i64) {
     for replicas in models.values_mut().flat_map(BTreeMap::values_mut) {
-        replicas.retain(|_, replica| replica.lease_until_unix_ms > before_unix_ms);
+        replicas.retain(|_, replica| replica.said.lease_until_unix_ms > before_unix_ms);
     }
     drop_empty(models);
 }

@@ -18,6 +18,7 @@ use crate::tensorflow::TensorflowError;
 
 use super::admission::Full;
 use super::catalog::NotServed;
+use super::control::ControlError;
 use super::head::BadTimeout;
 use super::line::LineError;
 use super::overload::Behind;
@@ -47,6 +48,8 @@ pub(crate) enum Error {
     Expired { timeout: Duration },
     #[error(transparent)]
     NotServed(#[from] NotServed),
+    #[error(transparent)]
+    Control(#[from] ControlError),
     #[error(transparent)]
     Full(#[from] Full),
     #[error(transparent)]
@@ -164,6 +167,7 @@ impl Error {
             Self::Timeout(_) => Kind::invalid("timeout"),
             Self::Expired { .. } => Kind::new(Status::DeadlineExceeded, "timed_out"),
             Self::NotServed(error) => of_not_served(error),
+            Self::Control(error) => error.kind(),
             Self::Full(_) => Kind::busy("in_flight", 1),
             Self::TooOften(error) => Kind::new(Status::ResourceExhausted, "rate")
                 .over_http(429)
@@ -184,7 +188,8 @@ fn of_not_served(error: &NotServed) -> Kind {
     match error {
         NotServed::UnknownModel { .. }
         | NotServed::UnknownVersion { .. }
-        | NotServed::UnknownLabel { .. } => Kind::new(Status::NotFound, "unknown_model"),
+        | NotServed::UnknownLabel { .. }
+        | NotServed::Unloaded { .. } => Kind::new(Status::NotFound, "unknown_model"),
         NotServed::NotRead => Kind::busy("not_ready", 5),
         NotServed::NoReplica { .. } | NotServed::Nothing => Kind::busy("not_served", 5),
         NotServed::Ambiguous { .. } => Kind::invalid("ambiguous_model"),

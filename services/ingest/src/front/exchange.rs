@@ -53,6 +53,8 @@ pub(crate) struct Answer {
     pub(crate) outputs: Record,
     pub(crate) model: String,
     pub(crate) version: i64,
+    /// SHA-256 of the weights that answered, if infer says so.
+    pub(crate) weights_sha256: Option<String>,
 }
 
 impl Exchange {
@@ -196,7 +198,9 @@ impl Exchange {
         let answer = self.ask_infer(payload).await;
         let rows = answer.as_ref().ok().map(|answer| answer.outputs.rows());
         let Served { model, version, .. } = self.served();
-        self.front.statistics.count((model, *version), asking, rows);
+        // Infer may have chosen another one, such as the canary.
+        let version = answer.as_ref().map_or(*version, |answer| answer.version);
+        self.front.statistics.count((model, version), asking, rows);
         answer
     }
 
@@ -274,6 +278,7 @@ impl Answer {
                 .map_or_else(|| format!("infer answered {status}"), Into::into);
             return Err(Error::Failed { status, sentence });
         }
+        let weights_sha256 = headers.weights_sha256.map(str::to_owned);
         let value = reply.value.ok_or(BadReply::NoValue)?;
         let outputs = records::decode(value, limits).map_err(BadReply::Record)?;
         let version = headers.version.ok_or(BadReply::NoVersion)?;
@@ -281,6 +286,7 @@ impl Answer {
             outputs,
             model: headers.model.to_owned(),
             version,
+            weights_sha256,
         })
     }
 }

@@ -7,6 +7,7 @@
 pub(crate) mod admission;
 pub(crate) mod catalog;
 pub(crate) mod clock;
+pub(crate) mod control;
 pub(crate) mod error;
 pub(crate) mod exchange;
 pub(crate) mod follow;
@@ -39,6 +40,7 @@ use crate::settings::Settings;
 
 use admission::Admission;
 use catalog::Catalog;
+use control::Control;
 use line::Line;
 use metrics::Metrics;
 use overload::Behind;
@@ -70,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) statistics: Statistics,
     pub(crate) topics: Topics,
     pub(crate) later: Later,
+    control: Control,
     pub(crate) limits: RequestLimits,
     pub(crate) description: Description,
     default_model: Option<String>,
@@ -137,6 +140,7 @@ impl Front {
             statistics: Statistics::default(),
             topics: Topics::new(&settings.topics.prefix),
             later,
+            control: Control::new(settings),
             limits: RequestLimits::of(settings),
             description: Description::of(&settings.access),
             default_model: settings.default_model.clone(),

@@ -10,7 +10,7 @@ pub(crate) struct Target {
 /// Which version of a model a caller asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// The newest that is served.
+    /// The stable one, or else the newest that is served; infer may send it to a canary.
     Latest,
     Version(i64),
     Label(String),

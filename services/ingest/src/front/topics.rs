@@ -29,6 +29,10 @@ impl Topics {
         format!("{}.replies", self.prefix)
     }
 
+    pub(crate) fn control(&self) -> String {
+        format!("{}.control", self.prefix)
+    }
+
     pub(crate) fn models(&self) -> String {
         format!("{}.models", self.prefix)
     }

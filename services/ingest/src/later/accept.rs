@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 
 use crate::front::{Answer, Error, Exchange};
+use crate::http::Signature;
 
 use super::LaterError;
 use super::archive::Outcome;
@@ -33,16 +34,27 @@ pub(crate) async fn answer(
 ) -> Result<HttpResponse, Error> {
     if !exchange.wish().respond_async {
         let answer = exchange.ask(payload).await?;
-        return write(answer);
+        return signed(answer, write);
     }
     if !Location::is_readable(&form) {
         return Err(LaterError::TooManyOutputs.into());
     }
     let location = submit(exchange, payload, form).await?;
     match waited(exchange, &location).await {
-        Some(answer) => write(answer?),
+        Some(answer) => signed(answer?, write),
         None => Ok(accepted(&exchange.served().model, &location)),
     }
+}
+
+/// What `write` makes of an answer, and who gave it.
+fn signed(
+    answer: Answer,
+    write: impl FnOnce(Answer) -> Result<HttpResponse, Error>,
+) -> Result<HttpResponse, Error> {
+    let signature = Signature::of(&answer);
+    let mut response = write(answer)?;
+    signature.put(response.headers_mut());
+    Ok(response)
 }
 
 async fn submit(exchange: &mut Exchange, payload: Vec<u8>, form: Form) -> Result<Location, Error> {

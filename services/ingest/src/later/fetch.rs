@@ -10,6 +10,7 @@ use millrace_kafka::Record;
 use crate::access::Right;
 use crate::front::clock::unix_ms;
 use crate::front::{Answer, Error, Front, Head};
+use crate::http::Signature;
 use crate::http::not_allowed;
 
 use super::LaterError;
@@ -119,7 +120,9 @@ impl Fetch {
         let mut held = self.front.admission.reserve();
         held.grow(result.size_bytes())?;
         let answer = Answer::of(result, &self.front.limits.reply)?;
-        let written = self.form.clone().write(answer, &self.front)?;
+        let signature = Signature::of(&answer);
+        let mut written = self.form.clone().write(answer, &self.front)?;
+        written.signature = Some(signature);
         let size = u64::try_from(written.body.len()).unwrap_or(u64::MAX);
         self.front.metrics.answer_bytes.inc_by(size);
         Ok(written)

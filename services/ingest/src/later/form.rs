@@ -7,6 +7,7 @@ use millrace_wire::json::{self, Format, Method};
 use crate::arrow_body::{self, ARROW_STREAM};
 use crate::front::error::BadReply;
 use crate::front::{Answer, Error, Front};
+use crate::http::Signature;
 use crate::oip::{Asked, HEADER_LENGTH, content_type};
 
 use super::wanted;
@@ -90,6 +91,7 @@ impl Form {
                 return Ok(Written {
                     content_type: ARROW_STREAM,
                     header_length: None,
+                    signature: None,
                     body: asked.selected(answer)?,
                 });
             }
@@ -98,6 +100,7 @@ impl Form {
                 return Ok(Written {
                     content_type: content_type(&written),
                     header_length: written.header_length,
+                    signature: None,
                     body: written.body,
                 });
             }
@@ -110,6 +113,7 @@ impl Form {
         Ok(Written {
             content_type: "application/json",
             header_length: None,
+            signature: None,
             body,
         })
     }
@@ -139,6 +143,8 @@ pub(super) struct Written {
     content_type: &'static str,
     /// Bytes of JSON, where raw tensors follow it.
     header_length: Option<usize>,
+    /// Who gave the answer.
+    pub(super) signature: Option<Signature>,
     pub(super) body: Vec<u8>,
 }
 
@@ -148,10 +154,14 @@ impl Written {
         if let Some(length) = self.header_length {
             response.insert_header((HEADER_LENGTH, length.to_string()));
         }
-        response
+        let mut response = response
             .content_type(self.content_type)
             // A result is its caller's alone.
             .insert_header((header::CACHE_CONTROL, "private, no-store"))
-            .body(self.body)
+            .body(self.body);
+        if let Some(signature) = self.signature {
+            signature.put(response.headers_mut());
+        }
+        response
     }
 }

@@ -98,7 +98,8 @@ fn key_of(value: &[u8]) -> Result<String, BadWish> {
     let text = std::str::from_utf8(value)
         .map_err(|_| BadWish::KeyShape)?
         .trim();
-    if text.is_empty() || text.len() > MAX_KEY_BYTES + 2 {
+    // In quotation marks each may have a backslash before it.
+    if text.is_empty() || text.len() > 2 * MAX_KEY_BYTES + 2 {
         return Err(BadWish::KeyLength);
     }
     let key = match text.strip_prefix('"') {
@@ -190,6 +191,9 @@ mod tests {
         }
         let longest = "k".repeat(MAX_KEY_BYTES);
         assert_eq!(key(&[&format!("\"{longest}\"")]), Ok(Some(longest.clone())));
+        let escaped = "\\\"".repeat(MAX_KEY_BYTES);
+        let longest = "\"".repeat(MAX_KEY_BYTES);
+        assert_eq!(key(&[&format!("\"{escaped}\"")]), Ok(Some(longest)));
     }
 
     #[test]

@@ -1,15 +1,12 @@
-//! The model repository: what is in it, and what callers may not do to it.
+//! The model repository: what is in it, and what callers may do to it where the settings allow it.
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use millrace_wire::avro::ModelState;
 use serde_json::{Value, json};
 
 use super::error::OipError;
-use super::path::Verb;
-use crate::access::{Caller, Right};
-use crate::front::catalog::VersionStatus;
-use crate::front::clock::unix_ms;
+use crate::access::Right;
+use crate::front::control::Verb;
 use crate::front::{Error, Front, Target};
 use crate::http::caller;
 
@@ -28,7 +25,7 @@ pub(super) async fn index(
     let ready_only = wants_ready_only(&body)?;
     let mut entries = Vec::new();
     for listed in front.list(&caller)? {
-        let (state, reason) = state_of(&listed.status);
+        let (state, reason) = listed.status.in_index();
         if state == "READY" || !ready_only {
             let version = listed.status.version.to_string();
             let name = listed.model;
@@ -54,18 +51,7 @@ fn wants_ready_only(body: &[u8]) -> Result<bool, OipError> {
     }
 }
 
-fn state_of(version: &VersionStatus) -> (&'static str, &str) {
-    match version.state {
-        Some(ModelState::Available) => ("READY", ""),
-        Some(ModelState::Loading) => ("LOADING", ""),
-        Some(ModelState::Unloading) => ("UNLOADING", ""),
-        Some(ModelState::Failed) => ("UNAVAILABLE", version.reason.as_str()),
-        Some(ModelState::End) => ("UNAVAILABLE", "unloaded"),
-        None => ("UNAVAILABLE", "no infer process that serves it is alive"),
-    }
-}
-
-/// Loading is what infer does by itself; what is asked for is true already, or cannot be.
+/// Loads or unloads a model on all replicas, and answers once they have done it.
 pub(super) async fn control(
     request: &HttpRequest,
     payload: Payload,
@@ -74,15 +60,14 @@ pub(super) async fn control(
 ) -> Result<HttpResponse, Error> {
     let caller = caller(request);
     front.permit(&caller, Right::Control, &target.model)?;
-    if verb == Verb::Unload {
-        return Err(unload().into());
+    if verb == Verb::Load {
+        // What does not fit is a configuration, or files.
+        let body = payload.to_bytes_limited(MAX_INDEX_BYTES).await;
+        let body = body.map_or(Ok(None), |body| body.map(Some));
+        let body = body.map_err(|_| OipError::Load)?;
+        check_parameters(body.map_or(Ok(true), |body| has_parameters(&body))?)?;
     }
-    // What does not fit is a configuration, or files.
-    let body = payload.to_bytes_limited(MAX_INDEX_BYTES).await;
-    let body = body.map_or(Ok(None), |body| body.map(Some));
-    let body = body.map_err(|_| OipError::Load)?;
-    let parameters = body.map_or(Ok(true), |body| has_parameters(&body))?;
-    load(front, &caller, target, parameters)?;
+    front.control(&caller, &target.model, verb).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -101,35 +86,18 @@ fn has_parameters(body: &[u8]) -> Result<bool, OipError> {
     }
 }
 
-/// Whether what shall be loaded is served already, as it lies in infer's folder.
+/// With parameters a model would have to be loaded otherwise than it lies in infer's folder.
 ///
 /// # Errors
-/// [`OipError::NotLoaded`], and [`OipError::NotSupported`] for `parameters`,
-/// with which it would have to be loaded otherwise.
-pub(crate) fn load(
-    front: &Front,
-    caller: &Caller,
-    target: &Target,
-    parameters: bool,
-) -> Result<(), Error> {
-    front.permit(caller, Right::Control, &target.model)?;
-    if parameters {
-        let what = "loading with parameters";
-        let instead = "put the configuration and the files into the folder of infer";
-        return Err(OipError::NotSupported { what, instead }.into());
+/// [`OipError::NotSupported`]
+pub(crate) fn check_parameters(are_given: bool) -> Result<(), OipError> {
+    match are_given {
+        false => Ok(()),
+        true => Err(OipError::NotSupported {
+            what: "loading with parameters",
+            instead: "put the configuration and the files into the folder of infer",
+        }),
     }
-    let model = target.model.clone();
-    match front.catalog.find(&model, &target.wanted, unix_ms()) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(OipError::NotLoaded { model }.into()),
-    }
-}
-
-/// Nobody but infer can.
-pub(crate) fn unload() -> OipError {
-    let what = "unloading a model";
-    let instead = "take its folder away from infer, or stop its replicas";
-    OipError::NotSupported { what, instead }
 }
 
 /// The refusal of changes to what is only read when a process starts.

@@ -40,10 +40,6 @@ pub(crate) enum OipError {
         what: &'static str,
         instead: &'static str,
     },
-    #[error(
-        "failed to load '{model}': infer loads by itself what lies in its models folder, and has no such model"
-    )]
-    NotLoaded { model: String },
 }
 
 impl OipError {
@@ -64,7 +60,6 @@ impl OipError {
             Self::Response(_) => Kind::invalid("oip_output"),
             Self::Select(_) => Kind::new(Status::Internal, "bad_reply").over_http(502),
             Self::NotSupported { .. } => Kind::new(Status::Unimplemented, "not_implemented"),
-            Self::NotLoaded { .. } => Kind::invalid("not_loaded"),
         }
     }
 }

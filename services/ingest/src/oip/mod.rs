@@ -19,7 +19,7 @@ use crate::http::{no_path, not_allowed};
 
 use path::{Api, ModelApi};
 
-pub(crate) use control::{load, unload};
+pub(crate) use control::check_parameters;
 pub(crate) use error::OipError;
 pub(crate) use infer::{Asked, HEADER_LENGTH, content_type};
 

@@ -1,6 +1,7 @@
 //! Reads the part of a URL after `/v2`: what it asks about, and which model.
 
 use super::error::OipError;
+use crate::front::control::Verb;
 use crate::front::{Target, Wanted};
 use crate::http::segment::{name_of, version_of};
 
@@ -30,13 +31,6 @@ pub(super) enum ModelApi {
     Config,
     Statistics,
     Infer,
-}
-
-/// What shall happen to a model in the repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Load,
-    Unload,
 }
 
 impl Api {

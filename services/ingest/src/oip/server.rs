@@ -85,9 +85,9 @@ pub(super) fn model(
 fn model_ready(target: &Target, found: Result<(), Error>) -> Result<HttpResponse, Error> {
     match found {
         Ok(()) => Ok(HttpResponse::Ok().json(json!({ "name": target.model, "ready": true }))),
-        Err(Error::NotServed(NotServed::NoReplica { .. } | NotServed::NotRead)) => {
-            Ok(not_ready(json!({ "name": target.model, "ready": false })))
-        }
+        Err(Error::NotServed(
+            NotServed::NoReplica { .. } | NotServed::Unloaded { .. } | NotServed::NotRead,
+        )) => Ok(not_ready(json!({ "name": target.model, "ready": false }))),
         Err(error) => Err(error),
     }
 }

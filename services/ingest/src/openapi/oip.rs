@@ -243,7 +243,7 @@ fn repository() -> Vec<Operation> {
         )
     };
     let change = |path, id, summary| Operation {
-        refusals: &[400, 401, 403, 404, 501, 503],
+        refusals: &[400, 401, 403, 404, 501, 503, 504],
         ..post(path, id, summary, &[])
     };
     vec![

@@ -16,6 +16,11 @@ const PARAMETERS: [&str; 9] = [
     "Inference-Header-Content-Length",
 ];
 
+/// A word of visible ASCII characters, or a quoted string (RFC 8941), of at most 255 of them; as
+/// `later::wish` reads it.
+const KEY: &str =
+    r#"^([!#-+\-.-:<-\[\]-~]{1,255}|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
+
 /// A part of a path, a query or a header that operations have in common.
 pub(super) struct Known {
     pub(super) place: ParameterIn,
@@ -28,7 +33,7 @@ pub(super) struct Known {
 pub(super) fn parameter(name: &str) -> Known {
     let name_of_model =
         json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_-]+$"});
-    let key = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[A-Za-z0-9_.:-]+$"});
+    let key = json!({"type": "string", "minLength": 1, "maxLength": 512, "pattern": KEY});
     let count = json!({"type": "integer", "format": "int64", "minimum": 0});
     let (path, header) = (ParameterIn::Path, ParameterIn::Header);
     let (place, about, shape, example) = match name {
@@ -60,7 +65,7 @@ pub(super) fn parameter(name: &str) -> Known {
         ),
         "Idempotency-Key" => (
             header,
-            "A name under which the same request may be sent again without being done again.",
+            "A name under which the same request may be sent again without being done again: a quoted string of visible ASCII characters, or a word of them.",
             key,
             None,
         ),

@@ -49,11 +49,30 @@ pub struct JwtSettings {
 }
 
 /// The section `control`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlSettings {
     /// Whether callers may change what is served: load and unload models.
     pub enabled: bool,
+    /// How long a caller waits for all replicas to have done it; past it the
+    /// answer is 504, and they go on.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for ControlSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Validate for ControlSettings {
+    fn validate(&self) -> Result<(), InvalidSetting> {
+        not_zero("control.timeout", self.timeout)
+    }
 }
 
 impl Default for AccessSettings {

@@ -97,6 +97,7 @@ impl Validate for Settings {
         self.http.validate()?;
         self.tls.validate()?;
         self.access.validate()?;
+        self.control.validate()?;
         self.limits.validate()?;
         self.replies.validate()?;
         self.results.validate()?;

@@ -258,6 +258,12 @@ pub(crate) fn cluster() -> Cluster {
 }
 
 pub(crate) fn create_topics(prefix: &str) {
+    create_topics_without_control(prefix);
+    create(&[topic_spec(&format!("{prefix}.control"), "compact")]);
+}
+
+/// The topics of a line that was set up before models could be controlled.
+pub(crate) fn create_topics_without_control(prefix: &str) {
     create(&[
         topic_spec(&format!("{prefix}.replies"), "delete"),
         topic_spec(&format!("{prefix}.models"), "compact"),

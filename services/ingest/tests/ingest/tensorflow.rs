@@ -12,7 +12,7 @@ use millrace_wire::{DType, Limits, Record, Status, Tensor, VariableData, encode_
 use serde_json::json;
 
 use super::client::{Answer, get, post, raw, request};
-use super::played::{Asked, Input, descriptor};
+use super::played::{Asked, Input, descriptor, echo};
 use super::scene::{Scene, shared};
 
 const M: &str = "/v1/models/m:predict";
@@ -86,6 +86,25 @@ fn two_cars() -> Vec<u8> {
     }
     let classes = Tensor::variable("classes", DType::String, vec![2, 2], classes).unwrap();
     encode_tensors(&[scores, classes]).unwrap()
+}
+
+#[test]
+fn keys_that_no_protocol_defines_are_counted_whatever_is_asked() {
+    let scene = Scene::start(|_| {});
+    scene.serve(&half_plus_three(), echo);
+    scene.wait_answer("/v1/models/numbers", |answer| answer.status == 200);
+    let counted = || scene.metric("millrace_ingest_json_keys_ignored_total");
+    for (verb, body, expected) in [
+        ("predict", r#"{"instances": [[1]], "a": 1, "b": {"c": 2}}"#, 2.0),
+        ("predict", r#"{"instances": [[1]]}"#, 2.0),
+        ("regress", r#"{"examples": [{"x": 1}], "d": []}"#, 3.0),
+        ("classify", r#"{"e": null, "examples": [{"x": 1}]}"#, 4.0),
+    ] {
+        let path = format!("/v1/models/numbers:{verb}");
+        let answer = post(scene.address, &path, body);
+        assert_eq!(answer.status, 200, "{verb}: {}", answer.text());
+        assert!((counted() - expected).abs() < f64::EPSILON, "{verb}");
+    }
 }
 
 #[test]

@@ -108,12 +108,29 @@ impl Caller<'_> {
 
     /// The first line of the answer to `bytes`; an error when the other side refuses.
     fn ask(&self, address: SocketAddr, bytes: &[u8]) -> std::io::Result<String> {
+        let text = self.ask_whole(address, bytes)?;
+        Ok(text.lines().next().unwrap_or_default().to_owned())
+    }
+
+    fn ask_whole(&self, address: SocketAddr, bytes: &[u8]) -> std::io::Result<String> {
         let mut stream = self.connect(address);
         stream.write_all(bytes)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        let text = String::from_utf8_lossy(&answer);
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// How often changed files of `tls.certificate` had this outcome.
+    fn reloads(&self, address: SocketAddr, outcome: &str) -> u32 {
+        let metrics = request("GET", "/metrics", &["Connection: close"], b"");
+        let text = self.ask_whole(address, &metrics).unwrap();
+        let is_it = |line: &&str| {
+            line.starts_with("millrace_ingest_file_reloads_total{")
+                && line.contains(r#"setting="tls.certificate""#)
+                && line.contains(&format!(r#"outcome="{outcome}""#))
+        };
+        let line = text.lines().find(is_it);
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     fn may_enter(&self, address: SocketAddr) -> bool {
@@ -186,19 +203,32 @@ fn plain_http_on_the_tls_port_is_not_answered() {
 }
 
 #[test]
-fn a_new_certificate_is_shown_without_a_restart() {
+fn a_new_certificate_is_shown_without_a_restart_and_a_bad_one_never() {
     let files = Files(TempDir::new().unwrap());
     let (old, new) = (Authority::new(), Authority::new());
     let scene = start(files.settings(&old.sign("localhost"), None));
     assert!(who_trusts(&old).may_enter(scene.address));
-    files.write("server.pem", "nonsense");
-    std::thread::sleep(Duration::from_millis(100));
-    assert!(
-        who_trusts(&old).may_enter(scene.address),
-        "the last good one stays"
-    );
+    let refused = |count: u32, what: &str| {
+        eventually(what, || {
+            who_trusts(&old).reloads(scene.address, "refused") == count
+        });
+        assert!(
+            who_trusts(&old).may_enter(scene.address),
+            "the last good one stays after {what}"
+        );
+        assert!(!who_trusts(&new).may_enter(scene.address), "{what}");
+        assert_eq!(who_trusts(&old).reloads(scene.address, "loaded"), 0);
+    };
     let server = new.sign("localhost");
+    files.write("server.pem", "nonsense");
+    refused(1, "nonsense");
+    // A certificate without its key is of no use, even if both are well-formed.
+    files.write("server.pem", &server.0);
+    refused(2, "a certificate of another key");
+    files.write("server.pem", "");
+    refused(3, "an empty file");
     files.write("server.key", &server.1);
+    refused(4, "a key without a certificate");
     files.write("server.pem", &server.0);
     eventually("the new certificate", || {
         who_trusts(&new).may_enter(scene.address)

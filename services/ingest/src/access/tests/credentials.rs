@@ -66,7 +66,10 @@ fn optional_credentials_must_still_be_right() {
         ..with_keys(&files)
     };
     let mut watcher = watcher();
-    let control = ControlSettings { enabled: true };
+    let control = ControlSettings {
+        enabled: true,
+        ..ControlSettings::default()
+    };
     let access = Access::open(&settings, &control, &mut watcher).unwrap();
     let anonymous = nobody(&access).unwrap();
     access.permit(&anonymous, Right::Predict, "any").unwrap();

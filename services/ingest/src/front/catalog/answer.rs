@@ -54,6 +54,8 @@ pub(crate) enum NotServed {
         label: String,
         labels: Names,
     },
+    #[error("Servable not found for request: Latest({model}): {}", unloaded(.reason))]
+    Unloaded { model: String, reason: String },
     #[error("model {model} is not served at the moment: {why}")]
     NoReplica { model: String, why: String },
     #[error("no model is served: start infer with a model")]
@@ -84,6 +86,18 @@ impl fmt::Display for Names {
 }
 
 type Versions = BTreeMap<i64, BTreeMap<String, Replica>>;
+type Candidates<'a> = BTreeMap<&'a i64, &'a BTreeMap<String, Replica>>;
+
+/// The label of what requests get that name neither version nor label.
+const STABLE: &str = "stable";
+
+/// Why a model is let go of, as infer says it.
+fn unloaded(reason: &str) -> &str {
+    match reason {
+        "" => "it is unloaded",
+        reason => reason,
+    }
+}
 
 pub(super) fn find(
     models: &Models,
@@ -91,43 +105,94 @@ pub(super) fn find(
     wanted: &Wanted,
     now: i64,
 ) -> Result<Served, NotServed> {
-    let wanted_versions = wanted_versions(models, model, wanted, now)?;
-    for (version, replicas) in wanted_versions.iter().rev() {
-        if let Some(replica) = replicas.values().find(|replica| replica.is_available(now)) {
-            return Ok(Served {
-                model: model.to_owned(),
-                version: **version,
-                signature: Arc::clone(&replica.signature),
-                backlog_records: backlog(replicas, now),
-            });
-        }
+    let mut candidates = wanted_versions(models, model, wanted, now)?;
+    if *wanted == Wanted::Latest {
+        only_stable(&mut candidates, now);
     }
-    let newest = wanted_versions.iter().next_back();
-    let why = match newest.map(|(version, replicas)| status(**version, replicas, now)) {
-        Some(VersionStatus {
-            state: Some(ModelState::Loading),
-            ..
-        }) => "it is being loaded".into(),
-        Some(VersionStatus {
-            state: Some(ModelState::Failed),
-            reason,
-            ..
-        }) => {
-            format!("it failed to load: {reason}")
-        }
-        Some(VersionStatus { state: Some(_), .. }) => "it is being unloaded".into(),
-        _ => "no infer process that serves it is alive".into(),
+    let served = candidates.iter().filter_map(|(version, replicas)| {
+        let mut available = replicas.values().filter(|it| it.is_available(now));
+        let replica = available.next()?;
+        // Where replicas disagree, as during a swap, what most of them can answer.
+        Some(((available.count(), **version), replica, *replicas))
+    });
+    if let Some(((_, version), replica, replicas)) = served.max_by_key(|(rank, ..)| *rank) {
+        return Ok(Served {
+            model: model.to_owned(),
+            version,
+            signature: Arc::clone(&replica.signature),
+            backlog_records: backlog(replicas, now),
+        });
+    }
+    Err(unanswered(models, model, (wanted, &candidates), now))
+}
+
+/// What answers requests that name neither version nor label: the versions with the label
+/// `stable`, if there are any.
+fn only_stable(candidates: &mut Candidates<'_>, now: i64) {
+    let is_stable = |replicas: &BTreeMap<String, Replica>| labels(replicas, now).contains(STABLE);
+    if candidates.values().any(|replicas| is_stable(replicas)) {
+        candidates.retain(|_, replicas| is_stable(replicas));
+    }
+}
+
+/// Why none of the candidates answers: it may come (503), or nobody serves it any more (404).
+fn unanswered(
+    models: &Models,
+    model: &str,
+    (wanted, candidates): (&Wanted, &Candidates<'_>),
+    now: i64,
+) -> NotServed {
+    let statuses = candidates
+        .iter()
+        .map(|(version, replicas)| status(**version, replicas, now));
+    let best = statuses.max_by_key(|it| (it.state.map(rank), it.version));
+    let versions = models.get(model);
+    let any = |is: fn(&Replica, i64) -> bool| {
+        let all = versions.into_iter().flat_map(BTreeMap::values);
+        all.flat_map(BTreeMap::values).any(|it| is(it, now))
     };
-    Err(NotServed::NoReplica {
-        model: model.to_owned(),
-        why,
-    })
+    let why = match best.as_ref().and_then(|it| it.state) {
+        Some(ModelState::Loading) => Ok("it is being loaded".to_owned()),
+        Some(ModelState::Failed) => {
+            let reason = best.map(|it| it.reason).unwrap_or_default();
+            Ok(format!("it failed to load: {reason}"))
+        }
+        // A replica that stops says so of all its versions.
+        Some(ModelState::Unloading) if !any(Replica::is_available) => {
+            Ok("it is being unloaded".to_owned())
+        }
+        None if !any(Replica::is_live) => Ok("no infer process that serves it is alive".to_owned()),
+        _ => Err(best.map(|it| it.reason).unwrap_or_default()),
+    };
+    let model = model.to_owned();
+    match (why, wanted) {
+        (Ok(why), _) => NotServed::NoReplica { model, why },
+        (Err(_), Wanted::Version(version)) => NotServed::UnknownVersion {
+            version: *version,
+            versions: served_versions(versions, now),
+            model,
+        },
+        (Err(reason), Wanted::Latest | Wanted::Label(_)) => NotServed::Unloaded { model, reason },
+    }
+}
+
+/// The versions that a request can name.
+fn served_versions(versions: Option<&Versions>, now: i64) -> Names {
+    let is_served = |replicas: &BTreeMap<String, Replica>| {
+        let serving = |it: &Replica| {
+            it.is_live(now) && matches!(it.said.state, ModelState::Available | ModelState::Loading)
+        };
+        replicas.values().any(serving)
+    };
+    let served = versions.into_iter().flatten();
+    let served = served.filter(|(_, replicas)| is_served(replicas));
+    Names(served.map(|(version, _)| version.to_string()).collect())
 }
 
 /// Every replica reports what waits in the partitions that it reads.
 fn backlog(replicas: &BTreeMap<String, Replica>, now: i64) -> i64 {
     let live = replicas.values().filter(|replica| replica.is_live(now));
-    live.map(|replica| replica.backlog_records.max(0))
+    live.map(|replica| replica.said.backlog_records.max(0))
         .fold(0, i64::saturating_add)
 }
 
@@ -189,7 +254,7 @@ pub(super) fn wanted_versions<'a>(
     model: &str,
     wanted: &Wanted,
     now: i64,
-) -> Result<BTreeMap<&'a i64, &'a BTreeMap<String, Replica>>, NotServed> {
+) -> Result<Candidates<'a>, NotServed> {
     let Some(versions) = models.get(model) else {
         return Err(unknown(models, model, now));
     };
@@ -204,7 +269,7 @@ pub(super) fn wanted_versions<'a>(
         Wanted::Version(version) => Err(NotServed::UnknownVersion {
             model: model.to_owned(),
             version: *version,
-            versions: Names(versions.keys().map(i64::to_string).collect()),
+            versions: served_versions(Some(versions), now),
         }),
         Wanted::Latest | Wanted::Label(_) => Err(NotServed::UnknownLabel {
             model: model.to_owned(),
@@ -216,7 +281,7 @@ pub(super) fn wanted_versions<'a>(
 
 fn labels(replicas: &BTreeMap<String, Replica>, now: i64) -> BTreeSet<String> {
     let live = replicas.values().filter(|replica| replica.is_live(now));
-    live.flat_map(|replica| replica.labels.iter().cloned())
+    live.flat_map(|replica| replica.said.labels.iter().cloned())
         .collect()
 }
 
@@ -231,13 +296,28 @@ pub(super) fn status(
     now: i64,
 ) -> VersionStatus {
     let live = replicas.values().filter(|replica| replica.is_live(now));
-    let best = live.max_by_key(|replica| rank(replica.state));
+    let best = live.max_by_key(|replica| rank(replica.said.state));
     VersionStatus {
         version,
-        state: best.map(|replica| replica.state),
+        state: best.map(|replica| replica.said.state),
         reason: best
-            .map(|replica| replica.reason.clone())
+            .map(|replica| replica.said.reason.clone())
             .unwrap_or_default(),
+    }
+}
+
+impl VersionStatus {
+    /// State and reason as Triton's repository index has them.
+    pub(crate) fn in_index(&self) -> (&'static str, &str) {
+        let reason = self.reason.as_str();
+        match self.state {
+            Some(ModelState::Available) => ("READY", ""),
+            Some(ModelState::Loading) => ("LOADING", reason),
+            Some(ModelState::Unloading) => ("UNLOADING", reason),
+            Some(ModelState::End) if reason.is_empty() => ("UNAVAILABLE", "unloaded"),
+            Some(ModelState::Failed | ModelState::End) => ("UNAVAILABLE", reason),
+            None => ("UNAVAILABLE", "no infer process that serves it is alive"),
+        }
     }
 }
 

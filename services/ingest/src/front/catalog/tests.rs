@@ -82,6 +82,121 @@ fn a_label_picks_its_version() {
     );
 }
 
+fn labelled(version: i64, replica: &str, label: &str) -> ModelDescriptor {
+    ModelDescriptor {
+        labels: vec![label.to_owned()],
+        ..descriptor("m", version, replica)
+    }
+}
+
+fn in_state(version: i64, replica: &str, state: ModelState) -> ModelDescriptor {
+    ModelDescriptor {
+        state,
+        ..descriptor("m", version, replica)
+    }
+}
+
+#[test]
+fn who_names_no_version_gets_the_stable_one_also_while_it_is_not_there_yet() {
+    let catalog = catalog_of(&[labelled(1, "a", "stable"), descriptor("m", 2, "a")]);
+    let latest = |catalog: &Catalog| catalog.find("m", &Wanted::Latest, NOW);
+    assert_eq!(latest(&catalog).unwrap().version, 1);
+    let mut loading = labelled(1, "a", "stable");
+    loading.state = ModelState::Loading;
+    publish(&catalog, &loading);
+    let refused = latest(&catalog).unwrap_err();
+    assert!(matches!(refused, NotServed::NoReplica { .. }), "{refused}");
+    assert!(refused.to_string().contains("being loaded"), "{refused}");
+    publish(&catalog, &descriptor("m", 1, "a"));
+    assert_eq!(latest(&catalog).unwrap().version, 2);
+}
+
+#[test]
+fn while_replicas_disagree_a_label_is_what_most_of_them_can_answer() {
+    let catalog = catalog_of(&[
+        labelled(1, "a", "stable"),
+        descriptor("m", 1, "b"),
+        labelled(2, "b", "stable"),
+    ]);
+    let stable = Wanted::Label("stable".into());
+    let found = |wanted: &Wanted| catalog.find("m", wanted, NOW).unwrap().version;
+    assert_eq!((found(&stable), found(&Wanted::Latest)), (1, 1));
+    // The other replica has loaded it too, and still says that the old one is stable.
+    publish(&catalog, &descriptor("m", 2, "a"));
+    assert_eq!((found(&stable), found(&Wanted::Latest)), (2, 2));
+}
+
+#[test]
+fn a_version_that_nobody_serves_any_more_is_unknown_and_one_to_come_is_not() {
+    let second = Wanted::Version(2);
+    let refused = |said: &[ModelDescriptor]| {
+        let catalog = catalog_of(said);
+        catalog.find("m", &second, NOW).unwrap_err()
+    };
+    let served = descriptor("m", 3, "a");
+    let gone = "Servable not found for request: Specific(m, 2); its versions: 3";
+    for state in [ModelState::End, ModelState::Unloading] {
+        let refused = refused(&[served.clone(), in_state(2, "a", state)]);
+        assert_eq!(refused.to_string(), gone, "{state:?}");
+    }
+    let mut dead = descriptor("m", 2, "b");
+    dead.lease_until_unix_ms = NOW - 1;
+    assert_eq!(refused(&[served.clone(), dead.clone()]).to_string(), gone);
+    // Nobody at all is alive, or who is stops: that passes.
+    let stopping = [3, 2].map(|version| in_state(version, "a", ModelState::Unloading));
+    let loading = [served.clone(), in_state(2, "a", ModelState::Loading)];
+    let failed = [served, in_state(2, "a", ModelState::Failed)];
+    for said in [&[dead][..], &stopping, &loading, &failed] {
+        let refused = refused(said);
+        assert!(matches!(refused, NotServed::NoReplica { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn a_model_that_was_unloaded_is_told_so_and_a_version_on_its_way_is_waited_for() {
+    let ended = [1, 2].map(|version| ModelDescriptor {
+        reason: "unloaded on request".into(),
+        ..in_state(version, "a", ModelState::End)
+    });
+    let catalog = catalog_of(&ended);
+    let refused = catalog.find("m", &Wanted::Latest, NOW).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Servable not found for request: Latest(m): unloaded on request"
+    );
+    assert!(matches!(refused, NotServed::Unloaded { .. }));
+    publish(&catalog, &in_state(1, "b", ModelState::Loading));
+    let refused = catalog.find("m", &Wanted::Latest, NOW).unwrap_err();
+    assert!(matches!(refused, NotServed::NoReplica { .. }), "{refused}");
+}
+
+#[test]
+fn the_repository_tells_why_a_version_is_not_served() {
+    let status = |state, reason: &str| VersionStatus {
+        version: 1,
+        state,
+        reason: reason.into(),
+    };
+    let checks = [
+        (Some(ModelState::Available), "x", ("READY", "")),
+        (Some(ModelState::Loading), "", ("LOADING", "")),
+        (
+            Some(ModelState::Failed),
+            "broken",
+            ("UNAVAILABLE", "broken"),
+        ),
+        (Some(ModelState::End), "", ("UNAVAILABLE", "unloaded")),
+        (
+            Some(ModelState::End),
+            "by policy",
+            ("UNAVAILABLE", "by policy"),
+        ),
+    ];
+    for (state, reason, expected) in checks {
+        assert_eq!(status(state, reason).in_index(), expected);
+    }
+}
+
 #[test]
 fn while_the_topic_cannot_be_read_nothing_is_unknown_and_the_served_are_served() {
     let find = |catalog: &Catalog, model, now| catalog.find(model, &Wanted::Latest, now);

@@ -104,14 +104,14 @@ impl GrpcInferenceService for InferenceService {
         &self,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Answer<RepositoryModelLoadResponse> {
-        answer(request, models::load).await
+        answer_later(request, models::load).await
     }
 
     async fn repository_model_unload(
         &self,
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Answer<RepositoryModelUnloadResponse> {
-        answer(request, models::unload).await
+        answer_later(request, models::unload).await
     }
 
     /// No region is ever registered: clients ask for the list before they begin.

@@ -6,6 +6,7 @@ use millrace_wire::{DType, TensorSpec, oip};
 use crate::access::Right;
 use crate::front::Error;
 use crate::front::catalog::{NotServed, Served};
+use crate::front::control::Verb;
 use crate::front::statistics::Measured;
 use crate::grpc::proto::inference::model_metadata_response::TensorMetadata;
 use crate::grpc::proto::inference::repository_index_response::ModelIndex;
@@ -37,7 +38,7 @@ pub(super) fn model_ready(
     let ready = match seen.front.find(seen.caller(), Right::Read, &target) {
         Ok(_) => true,
         // Known, but nobody alive answers for it at the moment.
-        Err(Error::NotServed(NotServed::NoReplica { .. })) => false,
+        Err(Error::NotServed(NotServed::NoReplica { .. } | NotServed::Unloaded { .. })) => false,
         Err(error) => return Err(error),
     };
     Ok(ModelReadyResponse { ready })
@@ -139,51 +140,46 @@ pub(super) fn repository_index(
 ) -> Result<RepositoryIndexResponse, Error> {
     let mut models = Vec::new();
     for version in seen.front.list(seen.caller())? {
-        let state = state_name(version.status.state);
-        if request.ready && state != READY {
+        let (state, reason) = version.status.in_index();
+        if request.ready && state != "READY" {
             continue;
         }
         models.push(ModelIndex {
-            name: version.model,
             version: version.status.version.to_string(),
             state: state.to_owned(),
-            reason: version.status.reason,
+            reason: reason.to_owned(),
+            name: version.model,
         });
     }
     Ok(RepositoryIndexResponse { models })
 }
 
-const READY: &str = "READY";
-
-fn state_name(state: Option<ModelState>) -> &'static str {
-    match state {
-        Some(ModelState::Available) => READY,
-        Some(ModelState::Loading) => "LOADING",
-        Some(ModelState::Unloading) => "UNLOADING",
-        Some(ModelState::Failed | ModelState::End) | None => "UNAVAILABLE",
-    }
-}
-
-/// Loading is what infer does by itself: what is asked for is true already, or cannot be.
-pub(super) fn load(
-    seen: &Seen,
+/// Loads a model on all replicas, and answers once they have done it.
+pub(super) async fn load(
+    seen: Seen,
     request: RepositoryModelLoadRequest,
 ) -> Result<RepositoryModelLoadResponse, Error> {
-    let target = target::by_text(seen, &request.model_name, "")?;
-    let parameters = !request.parameters.is_empty();
-    crate::oip::load(&seen.front, seen.caller(), &target, parameters)?;
+    let target = target::by_text(&seen, &request.model_name, "")?;
+    let front = &seen.front;
+    front.permit(seen.caller(), Right::Control, &target.model)?;
+    crate::oip::check_parameters(!request.parameters.is_empty())?;
+    front
+        .control(seen.caller(), &target.model, Verb::Load)
+        .await?;
     Ok(RepositoryModelLoadResponse {})
 }
 
-/// Nobody but infer can.
-pub(super) fn unload(
-    seen: &Seen,
+/// Unloads a model on all replicas, and answers once they have done it.
+pub(super) async fn unload(
+    seen: Seen,
     request: RepositoryModelUnloadRequest,
 ) -> Result<RepositoryModelUnloadResponse, Error> {
-    let target = target::by_text(seen, &request.model_name, "")?;
-    seen.front
-        .permit(seen.caller(), Right::Control, &target.model)?;
-    Err(crate::oip::unload().into())
+    let target = target::by_text(&seen, &request.model_name, "")?;
+    let control = seen
+        .front
+        .control(seen.caller(), &target.model, Verb::Unload);
+    control.await?;
+    Ok(RepositoryModelUnloadResponse {})
 }
 
 /// What the versions that are served have done for the callers of this process. Batches are made by

@@ -1,5 +1,6 @@
 //! What a caller can learn before he asks a model: liveness, health, reflection, metadata.
 
+use millrace_wire::avro::ModelState;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -224,7 +225,7 @@ fn what_changes_the_server_is_refused_with_a_sentence() {
 }
 
 #[test]
-fn loading_tells_what_is_and_unloading_that_it_cannot_be() {
+fn what_is_loaded_is_not_loaded_again_and_never_with_parameters() {
     let scene = Scene::start(|settings| settings.control.enabled = true);
     scene.serve(&model_m(), echo);
     scene.wait_ready();
@@ -253,19 +254,50 @@ fn loading_tells_what_is_and_unloading_that_it_cannot_be() {
         Code::Unimplemented,
         "loading with parameters",
     );
+}
+
+#[test]
+fn a_model_is_unloaded_and_loaded_again_before_it_is_answered() {
+    let (scene, _replica) = crate::control::following(|_| {}, ModelState::Available);
+    let name = || "m".to_owned();
+    let states = || {
+        let request = RepositoryIndexRequest::default();
+        let index = run(async { client(scene.grpc).await.repository_index(request).await });
+        let models = index.unwrap().into_inner().models;
+        models
+            .into_iter()
+            .map(|it| (it.state, it.reason))
+            .collect::<Vec<_>>()
+    };
+    let of = |state: &str, reason: &str| vec![(state.to_owned(), reason.to_owned())];
     let request = RepositoryModelUnloadRequest {
-        model_name: "m".to_owned(),
+        model_name: name(),
         ..RepositoryModelUnloadRequest::default()
     };
-    let unload = run(async {
+    let unload = async {
         client(scene.grpc)
             .await
             .repository_model_unload(request)
             .await
-    });
-    check_refusal(
-        unload,
-        Code::Unimplemented,
-        "unloading a model is not supported",
-    );
+    };
+    run(unload).unwrap();
+    assert_eq!(states(), of("UNAVAILABLE", "unloaded on request"));
+    let request = ModelReadyRequest {
+        name: name(),
+        ..ModelReadyRequest::default()
+    };
+    let ready = run(async { client(scene.grpc).await.model_ready(request).await });
+    assert!(!ready.unwrap().into_inner().ready);
+    let request = RepositoryModelLoadRequest {
+        model_name: name(),
+        ..RepositoryModelLoadRequest::default()
+    };
+    let load = async {
+        client(scene.grpc)
+            .await
+            .repository_model_load(request)
+            .await
+    };
+    run(load).unwrap();
+    assert_eq!(states(), of("READY", ""));
 }
