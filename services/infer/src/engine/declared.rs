@@ -1,11 +1,13 @@
 //! The signature that `model.toml` declares, beside the one that the model has.
+//!
+//! Names decide which belongs to which if the model has all of the declared names; otherwise the order does, since formats
+//! such as TFLite name their inputs and outputs as nobody would.
 
 use millrace_wire::{DType, Signature, TensorSpec};
 
 use super::LoadError;
 
-/// The model's signature with the declared names and the stricter of both dimensions. Inputs and outputs are compared in
-/// their order, since formats name them in ways of their own.
+/// The model's signature, in its order, with the declared names and the stricter of both dimensions.
 ///
 /// # Errors
 /// [`LoadError::Declared`] where they differ in number, type or shape.
@@ -30,8 +32,16 @@ fn agreed_list(
             given: format!("{}", model.len()),
         });
     }
+    let named = |name: &str| declared.iter().find(|declared| declared.name == name);
+    let by_name = model.iter().all(|model| named(&model.name).is_some());
     let mut agreed = Vec::with_capacity(model.len());
-    for (model, declared) in model.iter().zip(declared) {
+    for (index, model) in model.iter().enumerate() {
+        let found = if by_name {
+            named(&model.name)
+        } else {
+            declared.get(index)
+        };
+        let Some(declared) = found else { continue };
         if model.dtype != declared.dtype || !fits(&model.shape, &declared.shape) {
             return Err(LoadError::Declared {
                 declared: described(&declared.name, declared.dtype, &declared.shape),
@@ -101,6 +111,21 @@ mod tests {
         let agreed = agreed(&model, &declared).unwrap();
         assert_eq!(agreed.inputs[0].name, "image");
         assert_eq!(agreed.inputs[0].shape, [Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn names_that_the_model_has_may_be_declared_in_any_order() {
+        let both = |first: &str, second: &str| {
+            let mut both = signature(first, &[None]);
+            both.inputs.extend(signature(second, &[None]).inputs);
+            both
+        };
+        let names = |declared| {
+            let agreed = agreed(&both("a", "b"), &declared).unwrap().inputs;
+            Vec::from_iter(agreed.into_iter().map(|input| input.name))
+        };
+        assert_eq!(names(both("b", "a")), ["a", "b"]);
+        assert_eq!(names(both("b", "c")), ["b", "c"]);
     }
 
     #[test]

@@ -14,6 +14,9 @@ mod openvino;
 #[cfg(feature = "torch")]
 mod torch;
 
+#[cfg(test)]
+mod testing;
+
 pub use kind::EngineKind;
 pub use libraries::{Libraries, ModelFiles};
 pub use onnx::{OnnxEngine, OnnxLibrary};

@@ -144,14 +144,14 @@ impl Repository {
             name: name.to_owned(),
             version: version.version,
             sha256: digest::hex(&sha256),
-            options,
             size_bytes,
             files: ModelFiles {
                 folder,
                 main: found.main,
                 kind: found.kind,
-                declared: None,
+                declared: options.signature.declared(),
             },
+            options,
             fingerprint: version.fingerprint.clone(),
         };
         source.check_unchanged()?;

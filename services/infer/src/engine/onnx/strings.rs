@@ -2,7 +2,7 @@
 //!
 //! `ort`'s own constructor goes through C strings and refuses text that holds U+0000
 //! (<https://github.com/pykeio/ort>, `Tensor::from_string_array`), so the elements are written into ONNX Runtime's
-//! buffers here. This is the only unsafe code of the service.
+//! buffers here. Other unsafe code is in `engine/openvino`.
 #![allow(unsafe_code)]
 
 use std::ffi::c_char;

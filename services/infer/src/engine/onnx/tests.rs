@@ -1,50 +1,24 @@
 //! Tests of the ONNX engine against the real library and the probe models in `tests/models`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::buffer::Buffer;
-use arrow::datatypes::ArrowNativeType;
 use half::f16;
 use millrace_wire::{DType, Tensor, VariableData};
 
 use super::{OnnxEngine, OnnxLibrary};
-use crate::engine::{Engine, EngineError, LoadError};
-use crate::settings::EngineSettings;
-
-/// Where tests find the library, instead of where `make setup` puts it.
-const LIBRARY_VARIABLE: &str = "MILLRACE_ENGINE__LIBRARY";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use crate::engine::testing::{native_library, numbers, root, texts};
+use crate::engine::{Engine, EngineError, EngineKind, LoadError};
+use crate::settings::{EngineSettings, Optimization, Provider};
 
 fn library() -> OnnxLibrary {
-    let default = || root().join(".native/onnxruntime/libonnxruntime.so");
-    let path = std::env::var_os(LIBRARY_VARIABLE).map_or_else(default, PathBuf::from);
-    assert!(
-        path.exists(),
-        "{} is missing: run `make setup`, or set {LIBRARY_VARIABLE}",
-        path.display()
-    );
+    let path = native_library(EngineKind::Onnx);
     OnnxLibrary::load(Some(&path)).expect("the library loads")
 }
 
 fn load(model: &str) -> Result<OnnxEngine, LoadError> {
     let file = root().join("tests/models").join(model).join("1/model.onnx");
     OnnxEngine::load(&library(), &file, &EngineSettings::default())
-}
-
-fn numbers<T: ArrowNativeType>(name: &str, dtype: DType, rows: usize, values: &[T]) -> Tensor {
-    let shape = vec![rows, values.len() / rows];
-    Tensor::fixed(name, dtype, shape, Buffer::from_slice_ref(values)).unwrap()
-}
-
-fn texts(name: &str, rows: usize, values: &[&str]) -> Tensor {
-    let mut data = VariableData::new();
-    for value in values {
-        data.push(value.as_bytes());
-    }
-    Tensor::variable(name, DType::String, vec![rows, values.len() / rows], data).unwrap()
 }
 
 #[test]
@@ -203,4 +177,55 @@ fn another_library_in_the_same_process_is_refused() {
     let _first = library();
     let error = OnnxLibrary::load(Some(Path::new("/elsewhere/libonnxruntime.so"))).unwrap_err();
     assert!(error.to_string().contains("/elsewhere"), "{error}");
+}
+
+#[test]
+fn providers_that_the_library_was_built_without_are_refused_with_advice() {
+    let file = root().join("tests/models/echo/1/model.onnx");
+    for (provider, name) in [(Provider::Cuda, "cuda"), (Provider::TensorRt, "tensorrt")] {
+        let options = EngineSettings {
+            providers: vec![provider, Provider::Cpu],
+            ..EngineSettings::default()
+        };
+        let error = OnnxEngine::load(&library(), &file, &options)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("{name:?}")) && error.contains("leave"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn every_optimisation_answers_alike() {
+    let file = root().join("tests/models/affine/1/model.onnx");
+    for optimization in [
+        Optimization::Disabled,
+        Optimization::Basic,
+        Optimization::Extended,
+    ] {
+        let mut options = EngineSettings::default();
+        options.onnx.optimization = optimization;
+        options.onnx.spinning = true;
+        let mut engine = OnnxEngine::load(&library(), &file, &options).unwrap();
+        let outputs = engine
+            .run(vec![numbers(
+                "x",
+                DType::Float32,
+                1,
+                &[1f32, 2.0, 3.0, 4.0],
+            )])
+            .unwrap();
+        assert_eq!(outputs[0].typed::<f32>().unwrap(), [3.0, 5.0, 7.0, 9.0]);
+    }
+}
+
+#[test]
+fn a_declared_signature_must_be_the_models() {
+    let engine = load("echo").unwrap();
+    let mut declared = engine.signature().clone();
+    declared.inputs[0].dtype = DType::Int64;
+    let error = engine.named(Some(&declared)).unwrap_err().to_string();
+    assert!(error.contains("INT64") && error.contains("FP32"), "{error}");
 }

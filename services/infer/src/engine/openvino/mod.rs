@@ -1,7 +1,6 @@
 //! OpenVINO: its own IR, ONNX, TensorFlow, TFLite and Paddle files. The library is loaded at run time, and every engine
 //! thread has a compiled model of its own.
 
-use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -12,9 +11,13 @@ use openvino_sys::{self as ov, ov_element_type_e as Element};
 
 use super::{Engine, EngineError, EngineKind, LoadError, beside_program, declared};
 use crate::settings::{EngineSettings, OpenVinoHint};
-use native::{CompiledModel, Core, InferRequest, OpenVinoError, Port, View};
+use native::{CompiledModel, Core, OpenVinoError};
+use ports::{dtype, element, element_name, specs};
+use request::{InferRequest, View};
 
 mod native;
+mod ports;
+mod request;
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +72,8 @@ pub struct OpenVinoEngine {
     request: InferRequest,
     signature: Signature,
     elements: Vec<Element>,
+    /// Whether the device computes integers of 64 bits with 32, as OpenVINO's own for the processor does.
+    narrows: bool,
     // What the request computes with; dropped after it, in this order.
     _compiled: CompiledModel,
     _core: Core,
@@ -106,6 +111,7 @@ impl OpenVinoEngine {
                 .iter()
                 .filter_map(|input| element(input.dtype))
                 .collect(),
+            narrows: options.openvino.device.starts_with("CPU"),
             signature,
             _compiled: compiled,
             _core: core,
@@ -146,98 +152,6 @@ fn properties(options: &EngineSettings) -> Vec<(&'static CStr, String)> {
     properties
 }
 
-fn specs(ports: &[Port], role: &str) -> Result<Vec<TensorSpec>, LoadError> {
-    let mut specs = Vec::with_capacity(ports.len());
-    for (port, name) in ports.iter().zip(names(ports, role)) {
-        let Some(dtype) = dtype(port.element) else {
-            return Err(LoadError::Type {
-                name,
-                given: element_name(port.element),
-            });
-        };
-        specs.push(TensorSpec {
-            name,
-            dtype,
-            shape: port.shape.clone().unwrap_or_default(),
-        });
-    }
-    Ok(specs)
-}
-
-/// The ports' names without what TensorFlow adds to them, where they differ without it.
-fn names(ports: &[Port], role: &str) -> Vec<String> {
-    let named = |plain: fn(&str) -> &str| -> Vec<String> {
-        let name = |(index, port): (usize, &Port)| {
-            let given = port.name.as_deref();
-            given.map_or_else(|| format!("{role}_{index}"), |name| plain(name).to_owned())
-        };
-        ports.iter().enumerate().map(name).collect()
-    };
-    let plain = named(plain_name);
-    let different: BTreeSet<&String> = plain.iter().collect();
-    if different.len() == plain.len() {
-        plain
-    } else {
-        named(|name| name)
-    }
-}
-
-/// TensorFlow calls the input `image` of a signature `serving_default_image:0`.
-fn plain_name(name: &str) -> &str {
-    let name = name.strip_suffix(":0").unwrap_or(name);
-    name.strip_prefix("serving_default_").unwrap_or(name)
-}
-
-/// Our name for an element type, if records can hold it. OpenVINO's text cannot be read back through its C functions.
-fn dtype(element: u32) -> Option<DType> {
-    const ALL: [DType; 13] = [
-        DType::Bool,
-        DType::Int8,
-        DType::Int16,
-        DType::Int32,
-        DType::Int64,
-        DType::Uint8,
-        DType::Uint16,
-        DType::Uint32,
-        DType::Uint64,
-        DType::Float16,
-        DType::Bfloat16,
-        DType::Float32,
-        DType::Float64,
-    ];
-    ALL.into_iter()
-        .find(|dtype| self::element(*dtype).is_some_and(|known| known as u32 == element))
-}
-
-fn element(dtype: DType) -> Option<Element> {
-    match dtype {
-        DType::Bool => Some(Element::OV_BOOLEAN),
-        DType::Int8 => Some(Element::I8),
-        DType::Int16 => Some(Element::I16),
-        DType::Int32 => Some(Element::I32),
-        DType::Int64 => Some(Element::I64),
-        DType::Uint8 => Some(Element::U8),
-        DType::Uint16 => Some(Element::U16),
-        DType::Uint32 => Some(Element::U32),
-        DType::Uint64 => Some(Element::U64),
-        DType::Float16 => Some(Element::F16),
-        DType::Bfloat16 => Some(Element::BF16),
-        DType::Float32 => Some(Element::F32),
-        DType::Float64 => Some(Element::F64),
-        DType::String | DType::Bytes => None,
-    }
-}
-
-fn element_name(element: u32) -> String {
-    if element == Element::STRING as u32 {
-        "string, which OpenVINO cannot give back (serve the ONNX file with ONNX Runtime)".to_owned()
-    } else if element == Element::DYNAMIC as u32 {
-        "value of no fixed type".to_owned()
-    } else {
-        format!("value of OpenVINO's element type {element}")
-    }
-}
-
 impl Engine for OpenVinoEngine {
     fn signature(&self) -> &Signature {
         &self.signature
@@ -247,6 +161,9 @@ impl Engine for OpenVinoEngine {
         let rows = inputs.first().map_or(0, Tensor::rows);
         let mut views = Vec::with_capacity(inputs.len());
         for (input, element) in inputs.iter().zip(&self.elements) {
+            if self.narrows && !fits_32_bits(input) {
+                return Err(EngineError::Refused(too_large(input).into()));
+            }
             views.push(View {
                 element: *element,
                 shape: input.shape(),
@@ -260,6 +177,30 @@ impl Engine for OpenVinoEngine {
         }
         Ok(outputs)
     }
+}
+
+/// Whether OpenVINO's processor device, which computes INT64 and UINT64 as INT32, gets every value as it is. Without a
+/// word it would compute with the lower half.
+fn fits_32_bits(input: &Tensor) -> bool {
+    match input.dtype() {
+        DType::Int64 => {
+            let values = input.typed::<i64>().unwrap_or_default();
+            values.iter().all(|value| i32::try_from(*value).is_ok())
+        }
+        DType::Uint64 => {
+            let values = input.typed::<u64>().unwrap_or_default();
+            values.iter().all(|value| i32::try_from(*value).is_ok())
+        }
+        _ => true,
+    }
+}
+
+fn too_large(input: &Tensor) -> String {
+    format!(
+        "input {:?} holds a number beyond 32 bits, which OpenVINO computes {} with; serve this model with ONNX Runtime",
+        input.name(),
+        input.dtype()
+    )
 }
 
 impl OpenVinoEngine {

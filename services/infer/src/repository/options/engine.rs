@@ -7,7 +7,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::engine::EngineKind;
-use crate::settings::EngineSettings;
+use crate::settings::{
+    EngineSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, Provider,
+};
 
 /// The section as it stands in the file.
 #[derive(Debug, Default, Deserialize)]
@@ -17,6 +19,25 @@ struct Section {
     kind: Option<EngineKind>,
     threads: Option<usize>,
     instances: Option<usize>,
+    providers: Option<Vec<Provider>>,
+    onnx: OnnxChanges,
+    openvino: OpenVinoChanges,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct OnnxChanges {
+    optimization: Option<Optimization>,
+    spinning: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct OpenVinoChanges {
+    device: Option<String>,
+    hint: Option<OpenVinoHint>,
+    precision: Option<String>,
+    streams: Option<usize>,
 }
 
 /// The section, or only the name of an engine.
@@ -33,7 +54,34 @@ impl EngineChanges {
         EngineSettings {
             threads: section.threads.unwrap_or(general.threads),
             instances: section.instances.unwrap_or(general.instances),
-            ..general.clone()
+            providers: section
+                .providers
+                .unwrap_or_else(|| general.providers.clone()),
+            onnx: section.onnx.over(&general.onnx),
+            openvino: section.openvino.over(&general.openvino),
+            library: general.library.clone(),
+        }
+    }
+}
+
+impl OnnxChanges {
+    fn over(self, general: &OnnxSettings) -> OnnxSettings {
+        OnnxSettings {
+            library: general.library.clone(),
+            optimization: self.optimization.unwrap_or(general.optimization),
+            spinning: self.spinning.unwrap_or(general.spinning),
+        }
+    }
+}
+
+impl OpenVinoChanges {
+    fn over(self, general: &OpenVinoSettings) -> OpenVinoSettings {
+        OpenVinoSettings {
+            library: general.library.clone(),
+            device: self.device.unwrap_or_else(|| general.device.clone()),
+            hint: self.hint.unwrap_or(general.hint),
+            precision: self.precision.unwrap_or_else(|| general.precision.clone()),
+            streams: self.streams.or(general.streams),
         }
     }
 }

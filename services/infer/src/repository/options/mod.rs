@@ -51,7 +51,8 @@ struct ModelFile {
     engine: engine::EngineChanges,
     images: ImageSections,
     output: OutputOptions,
-    signature: SignatureOptions,
+    inputs: Vec<signature::DeclaredTensor>,
+    outputs: Vec<signature::DeclaredTensor>,
 }
 
 impl ModelOptions {
@@ -89,7 +90,10 @@ impl ModelOptions {
             engine: changes.engine.over(&self.engine),
             images: changes.images,
             output: changes.output,
-            signature: changes.signature,
+            signature: SignatureOptions {
+                inputs: changes.inputs,
+                outputs: changes.outputs,
+            },
         };
         let checks = [
             options.versions.validate(),
