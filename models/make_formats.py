@@ -38,8 +38,12 @@ def main():
     write_tflite(module, folder("digits_tflite") / "model.tflite")
     openvino.save_model(openvino.convert_model(str(DIGITS)), folder("digits_ir") / "model.xml", compress_to_fp16=False)
     check(images, expected)
+    # OpenVINO finds these in another order and by other names than one would like.
+    name_outputs("digits_tflite", ["scores", "label"])
+    name_outputs("digits_frozen", ["label", "scores"])
     write_types(folder("types_ir") / "model.xml")
     write_broken()
+    write_too_large()
 
 
 def folder(name):
@@ -103,6 +107,17 @@ def write_frozen(module, file):
 def write_tflite(module, file):
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
     file.write_bytes(converter.convert())
+
+
+def name_outputs(name, order):
+    """The `model.toml` that gives the inputs and outputs of a digits network their names."""
+    tensors = {"image": ("FP32", [-1, 8, 8]), "scores": ("FP32", [-1, 10]), "label": ("INT64", [-1])}
+    text = ["# Made by models/make_formats.py.\n"]
+    for role, names in (("inputs", ["image"]), ("outputs", order)):
+        for tensor in names:
+            dtype, shape = tensors[tensor]
+            text.append(f'[[{role}]]\nname = "{tensor}"\ndtype = "{dtype}"\nshape = {shape}\n')
+    (FORMATS / name / "model.toml").write_text("\n".join(text))
 
 
 def check(images, expected):
@@ -170,6 +185,32 @@ def write_broken():
     for name, file in {"tflite": "model.tflite", "frozen": "frozen_inference_graph.pb"}.items():
         whole = (FORMATS / f"digits_{name}" / "1" / file).read_bytes()
         (folder(f"corrupt_{name}") / file).write_bytes(whole[: len(whole) // 2])
+    onnx_file = onnx.load(DIGITS)
+    onnx_file.opset_import[0].version = 99
+    (folder("opset_onnx") / "model.onnx").write_bytes(onnx_file.SerializeToString(deterministic=True))
+
+
+# Rows of floats that no computer has: 512 TiB, more than a process can address. Each dimension fits into 32 bits.
+TOO_LARGE = """
+<ir_version: 9, opset_import: ["": 20], producer_name: "millrace/models/make_formats.py">
+too_large (float[batch, 4] x) => (float[batch, 4] y)
+{
+    axes = Constant <value_ints: ints = [2, 3]> ()
+    shape = Constant <value_ints: ints = [1, 4, 1073741824, 32768]> ()
+    deep = Unsqueeze (x, axes)
+    all = Expand (deep, shape)
+    sine = Sin (all)
+    y = ReduceSum <keepdims = 0> (sine, axes)
+}
+"""
+
+
+def write_too_large():
+    model = onnx.parser.parse_model(TOO_LARGE)
+    onnx.checker.check_model(model)
+    file = folder("too_large_onnx") / "model.onnx"
+    file.write_bytes(model.SerializeToString(deterministic=True))
+    openvino.save_model(openvino.convert_model(str(file)), folder("too_large_ir") / "model.xml")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ Run it with `python models/make_torchscript.py` after `train_digits.py`. It writ
 `model.toml`, since TorchScript carries no signature, and `load/models/resnet50/golden.json`.
 """
 
+import io
 import json
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,15 @@ class NoTensor(nn.Module):
         return x, "text"
 
 
+class TooLarge(nn.Module):
+    """Needs 512 TiB as soon as an input holds a number, more than a process can address; the probe's zeros run."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if bool((x != 0.0).any()):
+            return x + torch.zeros([1 << 47]).sum()
+        return x
+
+
 FLOATS = [("x", "FP32", [-1, 4])]
 MODULES = {
     "torch_dictionary": (
@@ -111,6 +122,7 @@ MODULES = {
     ),
     "torch_nested": (Nested(), FLOATS, [(name, "FP32", [-1, 4]) for name in ("plus_one", "doubled", "tripled")]),
     "torch_stateful": (Stateful(), FLOATS, [("y", "FP32", [-1, 4])]),
+    "too_large_torchscript": (TooLarge(), FLOATS, [("y", "FP32", [-1, 4])]),
     "torch_total": (Total(), FLOATS, [("y", "FP32", [-1, 4])]),
     "torch_no_tensor": (NoTensor(), FLOATS, [("y", "FP32", [-1, 4]), ("text", "FP32", [-1, 4])]),
 }
@@ -130,7 +142,18 @@ def main():
     whole = (FORMATS / "digits_torchscript" / "1" / "model.pt").read_bytes()
     corrupt = folder("corrupt_torchscript")
     (corrupt / "model.pt").write_bytes(whole[: len(whole) // 2])
+    write_opset(whole)
     write_resnet50_golden()
+
+
+def write_opset(whole):
+    """A file of a version that is not there yet."""
+    newer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as given, zipfile.ZipFile(newer, "w") as changed:
+        for name in given.namelist():
+            is_version = name.endswith("/version")
+            changed.writestr(zipfile.ZipInfo(name), b"99999\n" if is_version else given.read(name))
+    (folder("opset_torchscript") / "model.pt").write_bytes(newer.getvalue())
 
 
 def folder(name):

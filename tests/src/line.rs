@@ -89,9 +89,11 @@ impl Line {
         } = infer;
         let models = project_path(models);
         let library = project_path(".native/onnxruntime/libonnxruntime.so");
+        let openvino = project_path(".native/openvino/libopenvino_c.so");
         let settings = format!(
             "{}\n[models]\npath = {models:?}\nnames = {names:?}\n[batch]\nmax_rows = {max_rows}\n\
              [engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1\n\
+             [engine.openvino]\nlibrary = {openvino:?}\n\
              [consumer]\ncommit_interval = \"50ms\"\n",
             self.shared_settings("admin"),
         );

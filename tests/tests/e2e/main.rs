@@ -4,6 +4,8 @@ mod bad_records;
 mod broker_stopped;
 mod command_line;
 mod digit_records;
+mod format_models;
+mod formats;
 mod http_round_trip;
 mod import_rules;
 mod infer_stopped;

@@ -36,7 +36,7 @@ pub(super) fn native_library(kind: EngineKind) -> PathBuf {
 }
 
 /// A model of `tests/formats`.
-pub(super) fn format(model: &str, file: &str) -> PathBuf {
+pub(super) fn probe(model: &str, file: &str) -> PathBuf {
     root()
         .join("tests/formats")
         .join(model)

@@ -7,7 +7,7 @@ use half::f16;
 use millrace_wire::{DType, Tensor, VariableData};
 
 use super::{OnnxEngine, OnnxLibrary};
-use crate::engine::testing::{native_library, numbers, root, texts};
+use crate::engine::testing::{native_library, numbers, probe, root, texts};
 use crate::engine::{Engine, EngineError, EngineKind, LoadError};
 use crate::settings::{EngineSettings, Optimization, Provider};
 
@@ -170,6 +170,29 @@ fn no_rows_of_no_width_do_not_harm() {
 fn a_file_that_is_no_model_is_named_in_the_error() {
     let error = load("broken").unwrap_err().to_string();
     assert!(error.contains("broken/1/model.onnx"), "{error}");
+}
+
+#[test]
+fn an_opset_that_is_not_there_yet_is_named_in_the_error() {
+    let options = EngineSettings::default();
+    let file = probe("opset_onnx", "model.onnx");
+    let error = OnnxEngine::load(&library(), &file, &options).unwrap_err();
+    let error = format!("{:#}", anyhow::Error::from(error));
+    assert!(
+        error.contains("opset_onnx") && error.contains("99"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_run_that_needs_more_memory_than_there_is_fails_and_the_process_goes_on() {
+    let options = EngineSettings::default();
+    let file = probe("too_large_onnx", "model.onnx");
+    let mut engine = OnnxEngine::load(&library(), &file, &options).unwrap();
+    for _ in 0..2 {
+        let row = numbers("x", DType::Float32, 1, &[1f32, 2.0, 3.0, 4.0]);
+        assert!(matches!(engine.run(vec![row]), Err(EngineError::Failed(_))));
+    }
 }
 
 #[test]

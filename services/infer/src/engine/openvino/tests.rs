@@ -7,7 +7,7 @@ use half::f16;
 use millrace_wire::{DType, Signature, Tensor};
 
 use super::{OpenVinoEngine, OpenVinoLibrary};
-use crate::engine::testing::{format, held_out_digits, native_library, numbers, root};
+use crate::engine::testing::{held_out_digits, native_library, numbers, probe, root};
 use crate::engine::{Engine, EngineError, EngineKind, LoadError};
 use crate::settings::{EngineSettings, OpenVinoHint};
 
@@ -21,7 +21,7 @@ fn load_file(file: &Path) -> Result<OpenVinoEngine, LoadError> {
 }
 
 fn load(model: &str, file: &str) -> Result<OpenVinoEngine, LoadError> {
-    load_file(&format(model, file))
+    load_file(&probe(model, file))
 }
 
 fn complaint(error: LoadError) -> String {
@@ -199,7 +199,7 @@ fn settings_of_every_kind_answer_alike() {
     options.openvino.hint = OpenVinoHint::Throughput;
     options.openvino.streams = Some(2);
     let mut engine =
-        OpenVinoEngine::load(library(), &format("digits_ir", "model.xml"), &options).unwrap();
+        OpenVinoEngine::load(library(), &probe("digits_ir", "model.xml"), &options).unwrap();
     let outputs = engine.run(vec![images]).unwrap();
     assert_eq!(outputs[1].typed::<i64>().unwrap(), labels);
 }
@@ -208,7 +208,7 @@ fn settings_of_every_kind_answer_alike() {
 fn a_device_that_is_not_there_is_named() {
     let mut options = EngineSettings::default();
     options.openvino.device = "GPU".to_owned();
-    let file = format("digits_ir", "model.xml");
+    let file = probe("digits_ir", "model.xml");
     let error = complaint(OpenVinoEngine::load(library(), &file, &options).unwrap_err());
     assert!(error.contains("GPU"), "{error}");
 }

@@ -4,7 +4,7 @@ use half::f16;
 use millrace_wire::{DType, Signature, Tensor, TensorSpec};
 
 use super::TorchEngine;
-use crate::engine::testing::{format, held_out_digits, numbers};
+use crate::engine::testing::{held_out_digits, numbers, probe};
 use crate::engine::{Engine, EngineError, LoadError};
 use crate::settings::EngineSettings;
 
@@ -34,7 +34,7 @@ fn digits() -> Signature {
 }
 
 fn load(model: &str, declared: &Signature) -> Result<TorchEngine, LoadError> {
-    let file = format(model, "model.pt");
+    let file = probe(model, "model.pt");
     TorchEngine::load(&file, &EngineSettings::default(), Some(declared))
 }
 
@@ -205,7 +205,7 @@ fn an_answer_that_is_no_tensor_fails_the_load_by_its_name() {
 
 #[test]
 fn a_model_without_a_declared_signature_says_what_to_write() {
-    let file = format("digits_torchscript", "model.pt");
+    let file = probe("digits_torchscript", "model.pt");
     let error = TorchEngine::load(&file, &EngineSettings::default(), None).unwrap_err();
     assert!(error.to_string().contains("[[inputs]]"), "{error}");
 }
@@ -233,6 +233,24 @@ fn a_file_that_is_no_model_is_named_in_the_error() {
         error.contains("corrupt_torchscript/1/model.pt") && !error.contains('\n'),
         "{error}"
     );
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused_in_a_sentence() {
+    let error = complaint(load("opset_torchscript", &digits()).unwrap_err());
+    assert!(error.contains("99999") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn a_run_that_needs_more_memory_than_there_is_fails_and_the_process_goes_on() {
+    let declared = signature(vec![floats("x")], vec![floats("y")]);
+    let mut engine = load("too_large_torchscript", &declared).unwrap();
+    let run = |engine: &mut TorchEngine, value: f32| {
+        engine.run(vec![numbers("x", DType::Float32, 1, &[value; 4])])
+    };
+    let error = run(&mut engine, 1.0).unwrap_err();
+    assert!(error.to_string().contains("memory"), "{error}");
+    assert!(run(&mut engine, 0.0).is_ok());
 }
 
 #[test]
