@@ -94,9 +94,7 @@ models: ## Make the committed models anew from their scripts
 	@test -d $(MODELS_VENV) || python3 -m venv $(MODELS_VENV)
 	@echo "models: installing the packages of models/requirements.txt" >&2
 	$(MODELS_VENV)/bin/pip install --quiet --requirement models/requirements.txt
-	for script in models/*.py load/models/*.py; do \
-	  case "$$script" in *test_*) ;; *) $(MODELS_VENV)/bin/python "$$script" ;; esac; \
-	done
+	for script in models/train_*.py models/make_*.py load/models/make_*.py; do $(MODELS_VENV)/bin/python "$$script"; done
 
 wheel: setup ## Build the Python client's wheel into target/wheels
 	.venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir target/wheels clients/python
