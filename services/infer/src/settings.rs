@@ -1,6 +1,5 @@
 //! The settings of `millrace-infer`, as they stand in its file, the environment and its flags.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use millrace_boot::{AdminSettings, InvalidSetting, TelemetrySettings, Validate};
@@ -10,12 +9,14 @@ use serde::{Deserialize, Serialize};
 mod batch;
 mod engine;
 mod images;
+mod models;
 
 pub use batch::BatchSettings;
 pub use engine::{
     EngineSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, Provider,
 };
 pub use images::ImageSettings;
+pub use models::ModelSettings;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,29 +84,6 @@ impl Default for TopicSettings {
         Self {
             prefix: "millrace".to_owned(),
             wait: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Which models to serve.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelSettings {
-    /// Folder of `<name>/<version>/model.onnx`.
-    pub path: PathBuf,
-    /// Models to serve; every one in the folder when empty.
-    pub names: Vec<String>,
-    /// A descriptor in the models topic is believed for this long, and renewed three times as often.
-    #[serde(with = "humantime_serde")]
-    pub lease: Duration,
-}
-
-impl Default for ModelSettings {
-    fn default() -> Self {
-        Self {
-            path: PathBuf::from("models"),
-            names: Vec::new(),
-            lease: Duration::from_secs(9),
         }
     }
 }
@@ -195,9 +173,7 @@ impl Validate for Settings {
             max_queue_bytes,
             self.producer.max_record_bytes,
         )?;
-        if self.models.lease < Duration::from_secs(1) {
-            return Err(InvalidSetting::new("models.lease", "must be at least 1s"));
-        }
+        self.models.validate()?;
         if self.replica.contains('/') {
             return Err(InvalidSetting::new(
                 "replica",

@@ -6,12 +6,13 @@ use std::process::Command;
 use e2e::project_path;
 use serde_json::Value;
 
-const LIBRARIES: [&str; 5] = [
+const LIBRARIES: [&str; 6] = [
     "millrace-wire",
     "millrace-convert",
     "millrace-kafka",
     "millrace-boot",
     "millrace-openloop",
+    "millrace-vault",
 ];
 const SERVICES: [&str; 3] = ["millrace-ingest", "millrace-infer", "millrace-sink"];
 const TOOLS: [&str; 2] = ["millrace-cli", "millrace-load"];

@@ -10,6 +10,7 @@ mod http_round_trip;
 mod import_rules;
 mod infer_stopped;
 mod ingest_killed;
+mod model_repository;
 mod not_ready;
 mod order;
 mod predict;

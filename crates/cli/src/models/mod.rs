@@ -3,6 +3,7 @@
 
 mod change;
 mod convert;
+mod crypt;
 mod labels;
 mod list;
 mod serving;
@@ -34,6 +35,10 @@ pub(crate) enum Command {
     /// Infer does the same when it loads such a folder. Exit code 1 says that
     /// a layer cannot be converted, and the error names it.
     Convert(convert::Args),
+    /// Encrypt a model's file with AES-256-GCM, for a repository that others read
+    Encrypt(crypt::Args),
+    /// Decrypt such a file
+    Decrypt(crypt::Args),
 }
 
 /// `open` connects to the line, which is not asked where none is needed.
@@ -43,6 +48,9 @@ pub(crate) fn run(
     output: Output,
 ) -> anyhow::Result<()> {
     match command {
+        // These need no broker.
+        Command::Encrypt(args) => crypt::encrypt(args, output),
+        Command::Decrypt(args) => crypt::decrypt(args, output),
         Command::List => look(&open()?, |board| list::run(board, output)),
         Command::Show(args) => look(&open()?, |board| show::run(args, board, output)),
         Command::Labels(command) => labels::run(command, &open()?, output),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{ModelEntry, ModelError, ModelSource, Policy, Repository};
+use crate::engine::EngineKind;
 use crate::settings::Settings;
 
 /// A folder with these files, each holding its text.
@@ -51,14 +52,25 @@ fn complaint(files: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_latest_version_by_number_is_served() {
-    let source = only(&[
+    let folder = folder(&[
         ("m/9/model.onnx", ""),
         ("m/10/model.onnx", ""),
         ("m/next/model.onnx", ""),
-    ])
-    .unwrap();
+    ]);
+    let repository = Repository::open(&settings(folder.path(), &[])).unwrap();
+    let found = repository.scan().unwrap();
+    let source = repository
+        .fetch("m", found[0].wanted().unwrap()[0])
+        .unwrap();
     assert_eq!((source.name.as_str(), source.version), ("m", 10));
-    assert!(source.files.main.ends_with("m/10/model.onnx"));
+    assert!(
+        source
+            .open()
+            .unwrap()
+            .files
+            .main
+            .ends_with("m/10/model.onnx")
+    );
 }
 
 #[test]
@@ -106,8 +118,10 @@ fn a_model_with_a_fault_does_not_hide_the_others() {
 #[test]
 fn faults_of_one_model_say_what_to_do() {
     assert!(complaint(&[("m/model.onnx", "")]).contains("m/1/"));
-    assert!(complaint(&[("m/1/weights.bin", "")]).contains("holds no model.onnx"));
-    assert!(complaint(&[("m/1/model.onnx", ""), ("m/1/model.xml", "")]).contains("model.xml"));
+    assert!(
+        complaint(&[("m/1/weights.bin", "")]).contains("holds no model: there is only weights.bin")
+    );
+    assert!(complaint(&[("m/1/model.onnx", ""), ("m/1/model.pt", "")]).contains("model.pt"));
     assert!(complaint(&[("a b/1/model.onnx", "")]).contains("a b"));
     assert!(
         complaint(&[("m/1/model.onnx", ""), ("m/model.toml", "version = 2")])
@@ -144,9 +158,118 @@ fn model_toml_with_an_unknown_key_or_an_impossible_value_is_refused_by_name() {
 }
 
 #[test]
+fn complaints_about_model_toml_name_line_key_and_what_would_be_right() {
+    let complaint = |toml: &str| complaint(&[("m/1/model.onnx", ""), ("m/model.toml", toml)]);
+    for (toml, parts) in [
+        (
+            "[batch]\nmaxrows = 7",
+            ["line 2", "did you mean \"max_rows\"?"],
+        ),
+        (
+            "[bach]\nmax_rows = 7",
+            ["\"bach\"", "did you mean \"batch\"?"],
+        ),
+        ("colour = 1", ["\"colour\"", "there are: version"]),
+        (
+            "[batch]\nmax_rows = \"x\"",
+            ["max_rows = \"x\"", "expected a whole number"],
+        ),
+        (
+            "engine = \"tensorrt\"",
+            ["\"tensorrt\" is no engine", "onnx, openvino, torch"],
+        ),
+        (
+            "[versions]\npolicy = \"newest\"",
+            ["\"newest\"", "\"latest(n)\""],
+        ),
+        (
+            "[versions]\npolicy = 3",
+            ["policy = 3", "a list of versions"],
+        ),
+        (
+            "[versions.labels]\nstable = \"two\"",
+            ["stable = \"two\"", "a whole number"],
+        ),
+        (
+            "[versions.canary]\nlabel = \"new\"\npercent = 5",
+            ["versions.canary.label", "\"new\""],
+        ),
+        (
+            "[encryption]\nformat = \"cluster-serving\"",
+            ["encryption.salt", "is not set"],
+        ),
+        (
+            "[encryption]\nsalt = \"x\"",
+            ["encryption.format", "cluster-serving"],
+        ),
+        (
+            "[encryption]\nkey_bits = 64",
+            ["encryption.key_bits", "128 or 256"],
+        ),
+        ("version = 1.5", ["version = 1.5", "a whole number"]),
+    ] {
+        let error = complaint(toml);
+        assert!(
+            parts.iter().all(|part| error.contains(part)),
+            "{toml}: {error}"
+        );
+        assert!(
+            !error.contains('\n') && error.contains("m/model.toml"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn engine_is_a_name_or_a_section() {
+    for toml in ["engine = \"openvino\"", "[engine]\nkind = \"openvino\""] {
+        let source = only(&[("m/1/model.onnx", ""), ("m/model.toml", toml)]).unwrap();
+        assert_eq!(source.options.kind, Some(EngineKind::OpenVino));
+        assert_eq!(source.held.detected.kind, EngineKind::OpenVino);
+    }
+}
+
+#[test]
+fn several_files_have_one_digest_that_covers_each() {
+    let digest = |bin: &str| {
+        let files = [
+            ("m/1/a.xml", "<net/>"),
+            ("m/1/a.bin", bin),
+            ("m/1/notes", ""),
+        ];
+        only(&files).unwrap().sha256
+    };
+    // What `sha256sum a.bin a.xml | sha256sum` says.
+    let expected = "830f555d9987216afdc2afcae018d761324fb6bd13ae7e0cd1d1e3c2827fb4e6";
+    assert_eq!(digest("weights"), expected);
+    assert_ne!(digest("weights"), digest("weightz"));
+}
+
+#[test]
+fn checksums_beside_a_model_are_held() {
+    let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let check = |sums: &str| {
+        let files = [("m/1/model.tflite", "abc"), ("m/1/SHA256SUMS", sums)];
+        only(&files).map(|_| ()).map_err(|error| error.to_string())
+    };
+    check(&format!("{abc}  model.tflite\n")).unwrap();
+    let error = check(&format!("{}  model.tflite\n", abc.replace('b', "c"))).unwrap_err();
+    assert!(
+        error.contains("model.tflite has the SHA-256 ba78"),
+        "{error}"
+    );
+    assert!(
+        check("")
+            .unwrap_err()
+            .contains("does not list model.tflite")
+    );
+    assert!(check("rubbish").unwrap_err().contains("line 1"));
+}
+
+#[test]
 fn weights_are_identified_by_their_sha256() {
     let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let source = only(&[("m/1/model.onnx", "abc")]).unwrap();
+    let source = only(&[("m/1/model.tflite", "abc")]).unwrap();
     assert_eq!((source.sha256.as_str(), source.size_bytes), (expected, 3));
 }
 
@@ -179,14 +302,14 @@ fn the_policy_says_which_versions_are_served() {
 
 #[test]
 fn a_version_whose_files_change_has_another_fingerprint_and_is_not_read_any_more() {
-    let folder = folder(&[("m/1/model.onnx", "abc")]);
+    let folder = folder(&[("m/1/model.tflite", "abc")]);
     let repository = Repository::open(&settings(folder.path(), &[])).unwrap();
     let entry = || repository.scan().unwrap()[0].versions[0].clone();
     let before = entry();
     assert_eq!(before, entry());
     let source = repository.fetch("m", &before).unwrap();
     let open = source.open().unwrap();
-    fs::write(folder.path().join("m/1/model.onnx"), "abcd").unwrap();
+    fs::write(folder.path().join("m/1/model.tflite"), "abcd").unwrap();
     assert_ne!(before, entry());
     for error in [
         open.check_unchanged().unwrap_err(),

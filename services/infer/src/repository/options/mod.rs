@@ -10,15 +10,19 @@ use crate::engine::EngineKind;
 use crate::settings::{BatchSettings, EngineSettings, Settings};
 
 mod batch;
+mod encryption;
 mod engine;
 mod images;
 mod output;
+mod problem;
 mod signature;
 mod versions;
 
+pub(crate) use encryption::EncryptionOptions;
 pub(crate) use images::ImageSections;
 pub use images::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
 pub(crate) use output::{OutputOptions, Treatment};
+use problem::Problem;
 pub(crate) use signature::SignatureOptions;
 pub(crate) use versions::{Policy, VersionOptions};
 
@@ -37,6 +41,8 @@ pub(crate) struct ModelOptions {
     pub(crate) images: ImageSections,
     /// What becomes of the outputs.
     pub(crate) output: OutputOptions,
+    /// How its files were encrypted, if they do not say so themselves.
+    pub(crate) encryption: EncryptionOptions,
     /// Inputs and outputs, where the model's format does not carry them.
     pub(crate) signature: SignatureOptions,
 }
@@ -53,6 +59,7 @@ struct ModelFile {
     output: OutputOptions,
     inputs: Vec<signature::DeclaredTensor>,
     outputs: Vec<signature::DeclaredTensor>,
+    encryption: EncryptionOptions,
 }
 
 impl ModelOptions {
@@ -65,6 +72,7 @@ impl ModelOptions {
             engine: settings.engine.clone(),
             images: ImageSections::default(),
             output: OutputOptions::default(),
+            encryption: EncryptionOptions::default(),
             signature: SignatureOptions::default(),
         }
     }
@@ -79,7 +87,7 @@ impl ModelOptions {
             source: problem,
         };
         let mut changes: ModelFile =
-            toml::from_str(text).map_err(|error| wrong(Arc::new(error)))?;
+            toml::from_str(text).map_err(|error| wrong(Arc::new(Problem::of(text, &error))))?;
         if let Some(version) = changes.version {
             changes.versions.policy = Policy::Only(vec![version]);
         }
@@ -90,6 +98,7 @@ impl ModelOptions {
             engine: changes.engine.over(&self.engine),
             images: changes.images,
             output: changes.output,
+            encryption: changes.encryption,
             signature: SignatureOptions {
                 inputs: changes.inputs,
                 outputs: changes.outputs,
@@ -101,6 +110,7 @@ impl ModelOptions {
             options.engine.validate("engine"),
             options.output.validate(),
             options.signature.validate(),
+            options.encryption.validate(),
         ];
         for check in checks {
             check.map_err(|error| wrong(Arc::new(error)))?;
