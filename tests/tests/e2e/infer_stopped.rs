@@ -104,7 +104,7 @@ fn wait_for_all(results: &Tap) -> HashMap<String, usize> {
 }
 
 /// The id says which image was asked about, so a result of another row of the batch would show.
-fn check_label(record: &Record, labels: &[i64]) {
+pub(crate) fn check_label(record: &Record, labels: &[i64]) {
     let index: usize = header(record, "mr-id")
         .expect("an id")
         .parse()

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use e2e::{Feed, Line, Process, Tap, digits, header, project_path};
-use millrace_wire::decode_tensors;
 
 use crate::digit_records::image_record;
+use crate::infer_stopped::check_label;
 
 const KEY: &str = "correct horse battery staple";
 
@@ -29,12 +29,21 @@ fn check_answers(line: &Line) {
     let results = Tap::open(line, "results.digits");
     let labels = digits().reference_labels();
     for index in 0..5 {
-        feed.send(Some(0), Some(image_record(index)), &[("mr-id", &index.to_string())]);
+        feed.send(
+            Some(0),
+            Some(image_record(index)),
+            &[("mr-id", &index.to_string())],
+        );
     }
     feed.flush();
-    for (index, record) in results.wait_for(5).iter().enumerate() {
-        assert_eq!(header(record, "mr-status"), Some("OK"), "{:?}", header(record, "mr-error"));
-        check_label(record, &labels[index..]);
+    for record in &results.wait_for(5) {
+        assert_eq!(
+            header(record, "mr-status"),
+            Some("OK"),
+            "{:?}",
+            header(record, "mr-error")
+        );
+        check_label(record, &labels);
     }
 }
 
@@ -58,7 +67,9 @@ fn s3() -> (S3, String) {
         .expect("scripts/setup has made .venv");
     let mut endpoint = String::new();
     let output = child.stdout.take().expect("it is piped");
-    BufReader::new(output).read_line(&mut endpoint).expect("moto starts");
+    BufReader::new(output)
+        .read_line(&mut endpoint)
+        .expect("moto starts");
     (S3(child), endpoint.trim().to_owned())
 }
 
@@ -111,8 +122,14 @@ fn an_encrypted_model_is_served_and_its_plain_file_is_gone() {
     fs::write(&key, "another key that is long").expect("a file");
     let other = infer(&line, &models);
     let why = e2e::wait_for(e2e::PATIENCE, "the reason", || {
-        let text = reqwest::blocking::get(other.url("/ready")).ok()?.text().ok()?;
+        let text = reqwest::blocking::get(other.url("/ready"))
+            .ok()?
+            .text()
+            .ok()?;
         text.contains("the key is not the one").then_some(text)
     });
-    assert!(why.contains("model.onnx.enc") && !why.contains("another key"), "{why}");
+    assert!(
+        why.contains("model.onnx.enc") && !why.contains("another key"),
+        "{why}"
+    );
 }

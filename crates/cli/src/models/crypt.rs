@@ -52,7 +52,10 @@ pub(super) fn decrypt(args: &Args, output: Output) -> anyhow::Result<()> {
 fn without_suffix(file: &Path) -> anyhow::Result<PathBuf> {
     let name = file.to_str().and_then(|name| name.strip_suffix(SUFFIX));
     name.map(PathBuf::from).with_context(|| {
-        format!("{} does not end in {SUFFIX}: say where to write to with --output", file.display())
+        format!(
+            "{} does not end in {SUFFIX}: say where to write to with --output",
+            file.display()
+        )
     })
 }
 
@@ -64,8 +67,8 @@ fn transform(
     work: impl FnOnce(BufReader<File>, &mut BufWriter<File>, &Key) -> Result<u64, VaultError>,
 ) -> anyhow::Result<()> {
     let key = Key::read(&args.key_file)?;
-    let input = File::open(&args.file)
-        .with_context(|| format!("cannot read {}", args.file.display()))?;
+    let input =
+        File::open(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     ensure!(!target.exists(), "{} is there already", target.display());
     let passing = PathBuf::from(format!("{}.{}", target.display(), std::process::id()));
     let outcome = (|| {

@@ -150,3 +150,118 @@ fn is_memory(folder: &str) -> bool {
     };
     mounts.lines().any(is_it) && Path::new(folder).is_dir()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::{ModelSource, Repository};
+    use crate::settings::Settings;
+
+    const KEY: &str = "correct horse battery staple";
+
+    /// Fetches the only version of a repository with these files.
+    fn source(
+        files: &[(&str, &[u8])],
+        key: &str,
+    ) -> (tempfile::TempDir, Result<ModelSource, ModelError>) {
+        let root = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.models.path = root.path().join("models");
+        settings.models.decrypted = Some(root.path().join("plain"));
+        settings.models.key = key.to_owned();
+        for (path, content) in files {
+            let path = settings.models.path.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let repository = Repository::open(&settings).unwrap();
+        let found = repository.scan().unwrap();
+        let source = repository.fetch("m", &found[0].versions[0]);
+        (root, source)
+    }
+
+    fn sealed(plain: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::new();
+        millrace_vault::encrypt(plain, &mut sealed, &Key::new(KEY).unwrap()).unwrap();
+        sealed
+    }
+
+    fn complaint(error: ModelError) -> String {
+        format!("{:#}", anyhow::Error::from(error))
+    }
+
+    #[test]
+    fn plain_files_are_there_only_while_a_version_is_open() {
+        let weights = sealed(b"weights");
+        let files = [
+            ("m/1/a.tflite.enc", &weights[..]),
+            ("m/1/labels.txt", b"cat"),
+        ];
+        let (root, source) = source(&files, KEY);
+        let open = source.unwrap().open().unwrap();
+        assert_eq!(fs::read(&open.files.main).unwrap(), b"weights");
+        assert!(open.files.main.ends_with("a.tflite"));
+        assert_eq!(
+            fs::read(open.files.folder.join("labels.txt")).unwrap(),
+            b"cat"
+        );
+        assert!(open.files.folder.starts_with(root.path().join("plain")));
+        drop(open);
+        assert_eq!(fs::read_dir(root.path().join("plain")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn without_the_key_a_version_says_what_is_missing() {
+        let weights = sealed(b"weights");
+        let files = [("m/1/a.tflite.enc", &weights[..])];
+        let error = complaint(source(&files, "").1.unwrap().open().unwrap_err());
+        assert!(error.contains("models.key_file"), "{error}");
+        let error = complaint(
+            source(&files, "another long key")
+                .1
+                .unwrap()
+                .open()
+                .unwrap_err(),
+        );
+        assert!(
+            error.contains("a.tflite.enc: the key is not the one"),
+            "{error}"
+        );
+        assert!(!error.contains("another"), "{error}");
+        let files = [("m/1/a.tflite.enc", &b"plain after all"[..])];
+        let error = complaint(source(&files, KEY).1.unwrap().open().unwrap_err());
+        assert!(error.contains("not encrypted in a format"), "{error}");
+    }
+
+    #[test]
+    fn files_of_cluster_serving_are_read_as_they_are() {
+        let vectors = include_str!("../../../../crates/vault/tests/vectors.txt");
+        let vector = vectors.lines().next().unwrap().split_once(' ').unwrap().1;
+        let toml = "[encryption]\nformat = \"cluster-serving\"\nsalt = \"pinch of salt\"";
+        let files = [
+            ("m/1/a.xml", vector.as_bytes()),
+            ("m/1/a.bin", vector.as_bytes()),
+            ("m/1/notes", b"plain"),
+            ("m/model.toml", toml.as_bytes()),
+        ];
+        let (_root, source) = source(&files, KEY);
+        let open = source.unwrap().open().unwrap();
+        for name in ["a.xml", "a.bin"] {
+            let plain = fs::read(open.files.folder.join(name)).unwrap();
+            assert!(plain.starts_with(b"<net name=\"digits\"/>"));
+        }
+        assert_eq!(fs::read(open.files.folder.join("notes")).unwrap(), b"plain");
+    }
+
+    #[test]
+    fn what_a_decrypted_model_names_is_confined_as_well() {
+        // An initializer whose data is in ../secret.
+        let entry = [&b"\x0a\x08location\x12\x09"[..], b"../secret"].concat();
+        let tensor = [&[0x6a, entry.len() as u8][..], &entry].concat();
+        let graph = [&[0x2a, tensor.len() as u8][..], &tensor].concat();
+        let model = sealed(&[&[0x3a, graph.len() as u8][..], &graph].concat());
+        let files = [("m/1/model.onnx.enc", &model[..])];
+        let error = complaint(source(&files, KEY).1.unwrap().open().unwrap_err());
+        assert!(error.contains("../secret"), "{error}");
+    }
+}
