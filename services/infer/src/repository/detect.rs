@@ -38,10 +38,26 @@ const EXPECTED: &str = "model.onnx; model.xml with model.bin (OpenVINO); saved_m
 
 /// Models that are recognised and cannot be served: ends of names, what they are, and what to do.
 const NOT_SERVED: [(&str, &str, &str); 7] = [
-    (".caffemodel", "a Caffe model", "convert it to ONNX"),
-    (".prototxt", "a Caffe model", "convert it to ONNX"),
-    (".model", "a BigDL model", "convert it to ONNX"),
-    (".bigdl", "a BigDL model", "convert it to ONNX"),
+    (
+        ".caffemodel",
+        "a Caffe model",
+        "make an ONNX model of it: `millrace models convert`",
+    ),
+    (
+        ".prototxt",
+        "a Caffe model",
+        "make an ONNX model of it: `millrace models convert`",
+    ),
+    (
+        ".model",
+        "a BigDL model",
+        "make an ONNX model of it: `millrace models convert`",
+    ),
+    (
+        ".bigdl",
+        "a BigDL model",
+        "make an ONNX model of it: `millrace models convert`",
+    ),
     (".h5", "a Keras model", "export it as a SavedModel"),
     (".keras", "a Keras model", "export it as a SavedModel"),
     (

@@ -18,8 +18,7 @@ const PARAMETERS: [&str; 9] = [
 
 /// A word of visible ASCII characters, or a quoted string (RFC 8941), of at most 255 of them; as
 /// `later::wish` reads it.
-const KEY: &str =
-    r#"^([!#-+\-.-:<-\[\]-~]{1,255}|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
+const KEY: &str = r#"^([!#-+\-.-:<-\[\]-~]{1,255}|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#;
 
 /// A part of a path, a query or a header that operations have in common.
 pub(super) struct Known {

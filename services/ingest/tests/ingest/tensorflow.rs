@@ -95,7 +95,11 @@ fn keys_that_no_protocol_defines_are_counted_whatever_is_asked() {
     scene.wait_answer("/v1/models/numbers", |answer| answer.status == 200);
     let counted = || scene.metric("millrace_ingest_json_keys_ignored_total");
     for (verb, body, expected) in [
-        ("predict", r#"{"instances": [[1]], "a": 1, "b": {"c": 2}}"#, 2.0),
+        (
+            "predict",
+            r#"{"instances": [[1]], "a": 1, "b": {"c": 2}}"#,
+            2.0,
+        ),
         ("predict", r#"{"instances": [[1]]}"#, 2.0),
         ("regress", r#"{"examples": [{"x": 1}], "d": []}"#, 3.0),
         ("classify", r#"{"e": null, "examples": [{"x": 1}]}"#, 4.0),
