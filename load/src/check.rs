@@ -9,6 +9,7 @@ use millrace_kafka::{Follower, FollowerSettings, Metrics, Record};
 use millrace_wire::{Limits, headers};
 
 use crate::line::Line;
+use crate::networks::Outputs;
 use crate::reference::{Answer, agrees};
 use crate::rows::{self, OUTPUT};
 
@@ -22,6 +23,8 @@ pub enum Expected {
     Requests(usize),
     /// The model's answer to the row of the id in the key.
     Answers(Arc<Vec<Answer>>),
+    /// The outputs of a network to the row that the id in the key stands for.
+    Outputs(Arc<Outputs>),
 }
 
 /// When the broker got the answers.
@@ -112,16 +115,14 @@ impl Reading {
                     "id {id} came back changed"
                 );
             }
+            Expected::Outputs(outputs) => {
+                check_accepted(record, id)?;
+                outputs
+                    .check(id, value)
+                    .with_context(|| format!("id {id}"))?;
+            }
             Expected::Answers(answers) => {
-                let error = record
-                    .headers
-                    .get_first(headers::ERROR)
-                    .map(String::from_utf8_lossy);
-                ensure!(
-                    error.is_none(),
-                    "id {id} was refused: {}",
-                    error.unwrap_or_default()
-                );
+                check_accepted(record, id)?;
                 let answer = answers
                     .get(usize::try_from(id)?)
                     .context("there is no reference")?;
@@ -169,6 +170,17 @@ impl Reading {
             after_first: u64::try_from(after_first)?,
         })
     }
+}
+
+fn check_accepted(record: &Record, id: u64) -> anyhow::Result<()> {
+    let error = record.headers.get_first(headers::ERROR);
+    let error = error.map(String::from_utf8_lossy);
+    ensure!(
+        error.is_none(),
+        "id {id} was refused: {}",
+        error.unwrap_or_default()
+    );
+    Ok(())
 }
 
 fn check_answer(value: &[u8], expected: &Answer) -> anyhow::Result<()> {

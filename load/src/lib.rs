@@ -2,9 +2,11 @@
 //! checked. See `load/NOTES.md` for figures and for what was tried.
 
 pub mod check;
+pub mod compute;
 pub mod cpu;
 pub mod line;
 pub mod machine;
+pub mod networks;
 pub mod options;
 pub mod predict;
 pub mod probe;

@@ -13,8 +13,17 @@ use millrace_openloop::{Connection, Request};
 use crate::options::Options;
 use crate::process::Process;
 
-/// The model that is served.
+/// The model that is served unless another one is named.
 pub const MODEL: &str = "ffnn";
+
+/// How infer serves the model of a line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Serving {
+    /// Threads of the engine, instead of the default.
+    pub threads: Option<usize>,
+    /// Rows of a batch; measured by infer without it.
+    pub max_rows: Option<usize>,
+}
 
 /// Topics under a prefix that nobody else uses.
 pub struct Line {
@@ -23,6 +32,7 @@ pub struct Line {
     /// For the questions around the data.
     pub admin: Admin,
     prefix: String,
+    model: String,
     dir: PathBuf,
     options: Options,
 }
@@ -41,6 +51,18 @@ impl Line {
     /// # Errors
     /// When the broker or `millrace topics apply` refuses.
     pub fn new(options: &Options, name: &str, dir: &Path) -> anyhow::Result<Self> {
+        Self::of_model(options, (name, MODEL), dir)
+    }
+
+    /// The same for another model.
+    ///
+    /// # Errors
+    /// When the broker or `millrace topics apply` refuses.
+    pub fn of_model(
+        options: &Options,
+        (name, model): (&str, &str),
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
         let cluster = Cluster {
             client_id: "millrace-load".to_owned(),
             ..Cluster::at(&options.brokers)
@@ -51,6 +73,7 @@ impl Line {
             cluster,
             admin,
             prefix,
+            model: model.to_owned(),
             dir: dir.to_owned(),
             options: options.clone(),
         };
@@ -68,13 +91,13 @@ impl Line {
     /// Where infer reads.
     #[must_use]
     pub fn requests(&self) -> String {
-        format!("{}.requests.{MODEL}", self.prefix)
+        format!("{}.requests.{}", self.prefix, self.model)
     }
 
     /// Where infer writes.
     #[must_use]
     pub fn results(&self) -> String {
-        format!("{}.results.{MODEL}", self.prefix)
+        format!("{}.results.{}", self.prefix, self.model)
     }
 
     /// A further topic like that of the results.
@@ -108,7 +131,15 @@ impl Line {
     /// # Errors
     /// When it is not built.
     pub fn start_infer(&self) -> anyhow::Result<Process> {
-        self.start("millrace-infer", "admin", &self.infer_settings()?)
+        self.start_infer_as(Serving::default())
+    }
+
+    /// Starts infer with other settings than the defaults; it is not waited for.
+    ///
+    /// # Errors
+    /// When it is not built.
+    pub fn start_infer_as(&self, serving: Serving) -> anyhow::Result<Process> {
+        self.start("millrace-infer", "admin", &self.infer_settings(serving)?)
     }
 
     /// Starts infer and ingest and waits until both are ready.
@@ -128,24 +159,31 @@ impl Line {
         ])
     }
 
-    /// The settings file of infer, which differ from the defaults only in addresses and paths.
+    /// The settings file of infer, which differ from the defaults only in addresses and paths, and in `serving`.
     ///
     /// # Errors
     /// When a path does not exist.
-    pub fn infer_settings(&self) -> anyhow::Result<String> {
+    pub fn infer_settings(&self, serving: Serving) -> anyhow::Result<String> {
         let models = fs::canonicalize(&self.options.models).context("the folder of models")?;
         let library = fs::canonicalize(&self.options.library).context("ONNX Runtime")?;
         let mut settings = self.shared_settings("admin");
         writeln!(
             settings,
-            "[models]\npath = {:?}\nnames = [{MODEL:?}]",
-            models.display().to_string()
+            "[models]\npath = {:?}\nnames = [{:?}]",
+            models.display().to_string(),
+            self.model
         )?;
+        if let Some(rows) = serving.max_rows {
+            writeln!(settings, "[batch]\nmax_rows = {rows}")?;
+        }
         writeln!(
             settings,
             "[engine]\nlibrary = {:?}",
             library.display().to_string()
         )?;
+        if let Some(threads) = serving.threads {
+            writeln!(settings, "threads = {threads}")?;
+        }
         writeln!(settings, "{}", self.options.infer_settings)?;
         Ok(settings)
     }
@@ -199,7 +237,7 @@ impl Line {
             &self.prefix,
         ]);
         let partitions = self.options.plan().partitions.to_string();
-        command.args(["--partitions", &partitions, "--model", MODEL]);
+        command.args(["--partitions", &partitions, "--model", &self.model]);
         let output = command
             .output()
             .context("the millrace tool does not start; is it built?")?;

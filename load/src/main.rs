@@ -7,7 +7,7 @@ use millrace_load::machine::Machine;
 use millrace_load::options::{Options, Scenario};
 use millrace_load::reference::Reference;
 use millrace_load::report::Ledger;
-use millrace_load::{predict, stream};
+use millrace_load::{compute, predict, stream};
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -21,12 +21,20 @@ fn main() -> anyhow::Result<()> {
         infer_settings: options.infer_settings.clone(),
         stream: None,
         predict: None,
+        compute: None,
     };
     if options.wants(Scenario::Predict) {
         ledger.predict = Some(predict::measure(&options, &mut reference, dir.path())?);
     }
     if options.wants(Scenario::Stream) {
         ledger.stream = Some(stream::measure(&options, &mut reference, dir.path())?);
+    }
+    if options.wants(Scenario::Compute) {
+        ledger.compute = Some(compute::measure(
+            &options,
+            reference.environment(),
+            dir.path(),
+        )?);
     }
     let table = ledger.write(&options.reports)?;
     write!(std::io::stdout(), "{table}")?;

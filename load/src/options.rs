@@ -33,7 +33,7 @@ pub struct Options {
     /// Two minutes instead of eight: fewer rounds, fewer records, shorter loads.
     #[arg(long)]
     pub short: bool,
-    /// Only one of the two scenarios.
+    /// Only one of the scenarios.
     #[arg(long, value_enum)]
     pub only: Option<Scenario>,
     /// Rounds of plain loops and infer, instead of the plan's.
@@ -54,6 +54,8 @@ pub enum Scenario {
     Stream,
     /// HTTP.
     Predict,
+    /// Kafka to Kafka with models that compute a lot.
+    Compute,
 }
 
 /// How much is done, spelt out for the ledger.

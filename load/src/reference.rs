@@ -23,6 +23,7 @@ pub type Answer = [f32; CLASSES];
 
 /// The model in this process, on one thread.
 pub struct Reference {
+    environment: Environment,
     session: Session,
 }
 
@@ -49,7 +50,16 @@ impl Reference {
         let session = Self::session(&environment, model);
         let session =
             session.with_context(|| format!("the model {} does not load", model.display()))?;
-        Ok(Self { session })
+        Ok(Self {
+            environment,
+            session,
+        })
+    }
+
+    /// ONNX Runtime, for further models.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     fn session(environment: &Environment, model: &Path) -> ort::Result<Session> {

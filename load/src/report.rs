@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use crate::compute;
 use crate::machine::Machine;
 use crate::options::Plan;
 use crate::predict;
@@ -27,6 +28,8 @@ pub struct Ledger {
     pub stream: Option<stream::Report>,
     /// HTTP.
     pub predict: Option<predict::Report>,
+    /// Models that compute a lot.
+    pub compute: Option<compute::Report>,
 }
 
 impl Ledger {
@@ -79,6 +82,9 @@ impl Ledger {
         }
         if let Some(predict) = &self.predict {
             self.write_predict(&mut text, predict)?;
+        }
+        if let Some(compute) = &self.compute {
+            compute.write(&mut text)?;
         }
         Ok(text)
     }

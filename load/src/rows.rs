@@ -20,8 +20,13 @@ pub const CLASSES: usize = 10;
 
 /// Appends the row of this id.
 pub fn append(id: u64, values: &mut Vec<f32>) {
+    append_wide(id, WIDTH, values);
+}
+
+/// Appends the row of this id for a model that takes so many values, an even number.
+pub fn append_wide(id: u64, width: usize, values: &mut Vec<f32>) {
     let mut state = id.wrapping_mul(0xd1b5_4a32_d192_ed03);
-    for _ in 0..WIDTH / 2 {
+    for _ in 0..width / 2 {
         let bits = split_mix(&mut state);
         values.push(unit(bits));
         values.push(unit(bits >> 32));

@@ -184,7 +184,7 @@ fn fill(line: &Line, plan: &Plan) -> anyhow::Result<()> {
     Ok(producer.stop(PATIENCE)?)
 }
 
-fn sample(
+pub(crate) fn sample(
     process: &mut Process,
     broker: Option<u32>,
     mut is_done: impl FnMut() -> anyhow::Result<bool>,
