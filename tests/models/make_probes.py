@@ -9,6 +9,7 @@ import onnx
 
 FOLDER = Path(__file__).parent
 HEADER = '<ir_version: 9, opset_import: ["": 20], producer_name: "millrace/tests/models/make_probes.py">\n'
+OWN_OPERATORS = HEADER.replace('"": 20', '"": 20, "millrace.test": 1')
 
 # Tuned to take about 30 ms on one core of a 2020s server, whatever the number of rows.
 SLOW_STEPS = 50000
@@ -86,6 +87,14 @@ GRAPHS = {
             scores = Add (raw, bias)
         }
     """,
+    # y = x, with an operator of tests/custom_ops/fatal.c: some values of x end or hang the process.
+    "fatal": """
+        fatal (float[batch, 4] x) => (float[batch, 4] y) { y = millrace.test.Fatal (x) }
+    """,
+    # The same, but the process ends when the model is loaded.
+    "fatal_at_load": """
+        fatal_at_load (float[batch, 4] x) => (float[batch, 4] y) { y = millrace.test.FatalAtLoad (x) }
+    """,
     # The inputs of the Python snippet on Cluster Serving's slides: an image and two tensors of any size.
     "slides": """
         slides (uint8[batch, height, width, channels] img, int64[batch, n] tensor1, int64[batch, m, k] tensor2)
@@ -137,7 +146,8 @@ def types_graph():
 
 
 def model_bytes(graph):
-    model = onnx.parser.parse_model(HEADER + graph)
+    header = OWN_OPERATORS if "millrace.test." in graph else HEADER
+    model = onnx.parser.parse_model(header + graph)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 

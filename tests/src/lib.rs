@@ -5,14 +5,18 @@
     reason = "a test that fails shows the logs of its processes"
 )]
 
+mod custom_ops;
 mod digits;
 mod line;
 mod process;
+mod supervisor;
 mod tap;
 mod wait;
 
+pub use custom_ops::fatal_operators;
 pub use digits::{Digits, digits};
 pub use line::{Infer, Line, PATIENCE, project_path};
 pub use process::{Process, binary_path, tool};
+pub use supervisor::Supervisor;
 pub use tap::{Feed, Tap, header};
 pub use wait::wait_for;

@@ -81,6 +81,12 @@ impl Line {
 
     /// Starts an infer process. It commits often, so that a commit that comes too early is there when it is killed.
     pub fn infer(&self, infer: Infer<'_>) -> Process {
+        let settings = self.infer_settings(infer);
+        Process::start("millrace-infer", "admin.port_file", self.dir(), &settings)
+    }
+
+    /// The settings of an infer process, as TOML.
+    pub fn infer_settings(&self, infer: Infer<'_>) -> String {
         let Infer {
             models,
             names,
@@ -90,14 +96,14 @@ impl Line {
         let models = project_path(models);
         let library = project_path(".native/onnxruntime/libonnxruntime.so");
         let openvino = project_path(".native/openvino/libopenvino_c.so");
-        let settings = format!(
+        let state = self.dir().join("state");
+        format!(
             "{}\n[models]\npath = {models:?}\nnames = {names:?}\n[batch]\nmax_rows = {max_rows}\n\
              [engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1\n\
              [engine.openvino]\nlibrary = {openvino:?}\n\
-             [consumer]\ncommit_interval = \"50ms\"\n",
+             [consumer]\ncommit_interval = \"50ms\"\n[state]\npath = {state:?}\n",
             self.shared_settings("admin"),
-        );
-        Process::start("millrace-infer", "admin.port_file", self.dir(), &settings)
+        )
     }
 
     /// Starts an ingest process; `extra` is TOML at the root of its settings.

@@ -26,6 +26,20 @@ impl Process {
     /// # Panics
     /// When the binary is not built, or does not come up.
     pub fn start(binary: &str, port_file_key: &str, dir: &Path, settings: &str) -> Self {
+        let mut process = Self::launch(binary, port_file_key, dir, settings);
+        let port_file = process.log.with_extension("port");
+        process.address = wait_for(PATIENCE, &format!("{} to listen", process.name), || {
+            process.check_running();
+            fs::read_to_string(&port_file).ok()?.trim().parse().ok()
+        });
+        process
+    }
+
+    /// The same without waiting for anything: it may end at once, and has no address.
+    ///
+    /// # Panics
+    /// When the binary is not built.
+    pub fn launch(binary: &str, port_file_key: &str, dir: &Path, settings: &str) -> Self {
         let number = fs::read_dir(dir)
             .expect("the test's folder is readable")
             .count();
@@ -48,17 +62,12 @@ impl Process {
             .stderr(stderr)
             .spawn()
             .unwrap_or_else(|error| panic!("{binary} does not start: {error}"));
-        let mut process = Self {
+        Self {
             name,
             child,
             log,
             address: ([127, 0, 0, 1], 0).into(),
-        };
-        process.address = wait_for(PATIENCE, &format!("{} to listen", process.name), || {
-            process.check_running();
-            fs::read_to_string(&port_file).ok()?.trim().parse().ok()
-        });
-        process
+        }
     }
 
     /// The address it answers HTTP on.
@@ -94,6 +103,11 @@ impl Process {
             })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Whether the process has not ended.

@@ -13,6 +13,7 @@ use crate::engine::Libraries;
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::repository::Repository;
+use crate::safety::{Safety, TimeLimits, TrialCommand};
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::startup::Startup;
@@ -21,6 +22,9 @@ use crate::startup::Startup;
 const LOOK: Duration = Duration::from_millis(100);
 /// A stop waits this long for a model that is being loaded.
 const STARTUP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A process that has to end gets this long beyond its drain.
+const END_GRACE: Duration = Duration::from_secs(20);
 
 /// The service before it runs.
 #[derive(Debug)]
@@ -31,6 +35,7 @@ pub struct App {
     gate: Gate,
     startup: Startup,
     serving: Serving,
+    safety: Safety,
 }
 
 impl App {
@@ -52,6 +57,11 @@ impl App {
         gate.close("waiting for the broker and its topics");
         let admin = AdminServer::start(&settings.admin, health, Arc::new(registry))?;
         let fatal = Fatal::new(shutdown.clone());
+        let safety = Safety::start(
+            settings.state.path.as_deref(),
+            trial_command(&settings),
+            fatal.clone(),
+        )?;
         let replica = replica_name(&settings);
         let serving = Serving::new(replica.clone(), fatal.clone());
         let startup = Startup {
@@ -64,6 +74,7 @@ impl App {
             metrics,
             kafka_metrics,
             fatal,
+            safety: safety.clone(),
         };
         Ok(Self {
             settings,
@@ -72,6 +83,7 @@ impl App {
             gate,
             startup,
             serving,
+            safety,
         })
     }
 
@@ -93,6 +105,7 @@ impl App {
             gate,
             startup,
             mut serving,
+            safety,
         } = self;
         let (startup, mut events) = startup.spawn()?;
         let mut looks = tokio::time::interval(LOOK);
@@ -112,8 +125,25 @@ impl App {
             serving.take(event);
         }
         let stopped = serving.stop(settings.drain_deadline);
+        safety.close();
         drop(admin);
         stopped
+    }
+}
+
+/// This program, with the arguments that it was started with.
+fn trial_command(settings: &Settings) -> TrialCommand {
+    let engine = &settings.engine;
+    TrialCommand {
+        // Also right when the file has been replaced meanwhile.
+        program: "/proc/self/exe".into(),
+        arguments: std::env::args_os().skip(1).collect(),
+        limits: TimeLimits {
+            run: engine.max_run_time,
+            load: engine.max_load_time,
+            end: settings.drain_deadline + END_GRACE,
+        },
+        memory_bytes: engine.max_trial_bytes,
     }
 }
 

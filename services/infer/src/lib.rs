@@ -14,10 +14,12 @@ mod models;
 mod output;
 mod pipeline;
 mod repository;
+mod safety;
 mod serving;
 mod settings;
 mod startup;
 mod topics;
+mod try_model;
 
 pub use app::App;
 #[cfg(feature = "torch")]
@@ -31,5 +33,6 @@ pub use repository::{Channels, Filter, ImageOptions, Layout, Orientation, Resize
 pub use settings::{
     BatchSettings, ConsumerSettings, EngineSettings, ImageSettings, ModelSettings, OnnxSettings,
     OpenVinoHint, OpenVinoSettings, Optimization, ProducerSettings, Provider, Settings,
-    TopicSettings,
+    StateSettings, TopicSettings,
 };
+pub use try_model::{TryModel, try_model};

@@ -25,6 +25,9 @@ pub const REPLIES: &str = "millrace_infer_replies";
 pub const REFUSED: &str = "millrace_infer_refused_records";
 /// Dead letters that the broker has acknowledged, by model, stage and code. Counter.
 pub const DEAD_LETTERS: &str = "millrace_infer_dead_letters";
+/// Records that were running when processes died and were therefore tried alone, by model and outcome: `answered`,
+/// `refused`, `died`. Counter.
+pub const SUSPECTS: &str = "millrace_infer_suspect_records";
 /// Records dropped unfinished because their partition went to another process. Counter, by model.
 pub const SKIPPED: &str = "millrace_infer_skipped_records";
 /// Batches, by model, version and why they were released: `rows`, `bytes`, `idle`, `delay`, `deadline`,
@@ -82,6 +85,7 @@ pub struct Metrics {
     refused: Family<ModelStage, Counter>,
     dead_letters: Family<ModelStage, Counter>,
     skipped: Family<Model, Counter>,
+    suspects: Family<ModelOutcome, Counter>,
     queue_rows: Family<Model, Gauge<i64, AtomicI64>>,
     queue_bytes: Family<Model, Gauge<i64, AtomicI64>>,
     versions: Versions,
@@ -100,6 +104,11 @@ impl Metrics {
             DEAD_LETTERS,
             "Dead letters acknowledged by the broker",
             it.dead_letters,
+        );
+        registry.register(
+            SUSPECTS,
+            "Records tried alone after processes died of them",
+            it.suspects,
         );
         registry.register(
             SKIPPED,
@@ -170,6 +179,15 @@ impl ModelMetrics {
             outcome,
         };
         self.families.replies.get_or_create(&labels).inc();
+    }
+
+    /// One record was tried alone.
+    pub(crate) fn count_suspect(&self, outcome: &'static str) {
+        let labels = ModelOutcome {
+            model: self.model.clone(),
+            outcome,
+        };
+        self.families.suspects.get_or_create(&labels).inc();
     }
 
     /// One record was refused before inference.

@@ -10,6 +10,7 @@ mod batch;
 mod engine;
 mod images;
 mod models;
+mod state;
 
 pub use batch::BatchSettings;
 pub use engine::{
@@ -17,6 +18,7 @@ pub use engine::{
 };
 pub use images::ImageSettings;
 pub use models::ModelSettings;
+pub use state::StateSettings;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub struct Settings {
     pub batch: BatchSettings,
     /// How encoded images are decoded.
     pub images: ImageSettings,
+    /// What is remembered of processes that died.
+    pub state: StateSettings,
     /// How much is read ahead.
     pub consumer: ConsumerSettings,
     /// How results are sent.
@@ -58,6 +62,7 @@ impl Default for Settings {
             engine: EngineSettings::default(),
             batch: BatchSettings::default(),
             images: ImageSettings::default(),
+            state: StateSettings::default(),
             consumer: ConsumerSettings::default(),
             producer: ProducerSettings::default(),
             replica: String::new(),

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::models;
 use crate::pipeline::{Pipeline, Slot, Surroundings, Table};
 use crate::repository::{ModelEntry, ModelError, ModelSource, Repository};
+use crate::safety::Safety;
 use crate::settings::Settings;
 use crate::topics::{ModelTopics, Stopping, TopicWait};
 
@@ -54,6 +55,7 @@ pub(crate) struct Startup {
     pub(crate) metrics: Metrics,
     pub(crate) kafka_metrics: millrace_kafka::Metrics,
     pub(crate) fatal: Fatal,
+    pub(crate) safety: Safety,
 }
 
 impl Startup {
@@ -131,7 +133,7 @@ impl Startup {
             size_bytes = source.size_bytes,
             "loading"
         );
-        let model = match models::load(&source, &self.libraries) {
+        let model = match models::load(&source, &self.libraries, &self.safety) {
             Ok(model) => model,
             Err(error) => return Ok(Err(format!("{error:#}"))),
         };
@@ -142,6 +144,7 @@ impl Startup {
             kafka_metrics: &self.kafka_metrics,
             metrics: self.metrics.of_model(&source.name),
             fatal: self.fatal.clone(),
+            safety: self.safety.clone(),
         };
         let mut pipeline = Pipeline::start(&source.name, surroundings)?;
         let slot = Arc::new(Slot::new(source.version));

@@ -3,6 +3,7 @@
 mod bad_records;
 mod broker_stopped;
 mod command_line;
+mod crash_loop;
 mod digit_records;
 mod format_models;
 mod formats;

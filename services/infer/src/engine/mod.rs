@@ -50,6 +50,11 @@ pub enum EngineError {
     /// The engine panicked; it has to be built again before it is used again.
     #[error("the engine panicked: {0}")]
     Panicked(String),
+    /// The process in which it was tried alone did not survive it; how, completing "it …".
+    #[error(
+        "processes died while this record was running, so it was tried alone in one of its own: {0}"
+    )]
+    Died(String),
     /// An output cannot be told apart by rows.
     #[error(
         "output {output:?} has shape {given:?} for {rows} rows; the first dimension of every output must be the rows"

@@ -14,6 +14,7 @@ use crate::engine::{Engine, EngineError, Libraries, LoadError};
 use crate::images::ImagePlan;
 use crate::output::postprocessed;
 use crate::repository::{ImageSections, ModelError, ModelSource, OpenFiles};
+use crate::safety::{LoadOf, Safety};
 use crate::settings::BatchSettings;
 
 /// Builds one more engine of a model.
@@ -52,11 +53,20 @@ impl fmt::Debug for LoadedModel {
     }
 }
 
-/// Loads every instance of a model and warms it up.
+/// Loads every instance of a model and warms it up, unless processes have died of that.
 ///
 /// # Errors
 /// One sentence that says what is wrong with the model, and what to do where that is known.
-pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Result<LoadedModel> {
+pub(crate) fn load(
+    source: &ModelSource,
+    libraries: &Libraries,
+    safety: &Safety,
+) -> anyhow::Result<LoadedModel> {
+    let noted = safety.begin_load(LoadOf {
+        model: &source.name,
+        version: source.version,
+        fingerprint: &source.sha256,
+    })?;
     let build: BuildEngine = {
         let (libraries, source) = (libraries.clone(), source.clone());
         Arc::new(move || {
@@ -75,6 +85,7 @@ pub(crate) fn load(source: &ModelSource, libraries: &Libraries) -> anyhow::Resul
             "batch size by measured cost"
         );
     }
+    noted.done();
     Ok(LoadedModel {
         name: source.name.clone(),
         version: source.version,
@@ -101,6 +112,25 @@ fn build_engine(
     let folder = &open.files.folder;
     postprocessed(engine, &source.options.output, folder)
         .map_err(|error| LoadError::Options(Box::new(error)))
+}
+
+/// One engine of a model, warmed up with one row, for trying it out.
+///
+/// # Errors
+/// As for [`load`].
+pub(crate) fn load_one(
+    source: &ModelSource,
+    libraries: &Libraries,
+) -> anyhow::Result<Box<dyn Engine>> {
+    let open = source.open()?;
+    let mut engine = build_engine(libraries, &open, source)?;
+    open.check_unchanged()?;
+    let one_row = BatchSettings {
+        max_rows: Some(1),
+        ..source.options.batch.clone()
+    };
+    agree(engine.as_mut(), &one_row, &source.options.images)?;
+    Ok(engine)
 }
 
 /// Every instance, warmed up. Batches are measured with the first, while the others are not there yet.

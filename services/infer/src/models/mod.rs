@@ -4,4 +4,4 @@ mod cost;
 mod load;
 
 pub(crate) use load::BuildEngine;
-pub(crate) use load::{LoadedModel, load};
+pub(crate) use load::{LoadedModel, load, load_one};

@@ -14,9 +14,11 @@ use crate::batch::BatchQueue;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
 use crate::models::LoadedModel;
+use crate::safety::Safety;
 use crate::settings::{ImageSettings, Settings};
 use crate::topics::ModelTopics;
 
+mod apart;
 mod decoding;
 mod desk;
 mod intake;
@@ -29,6 +31,7 @@ mod routing;
 mod slot;
 mod worker;
 
+use apart::Apart;
 use desk::Desk;
 use intake::RequestIntake;
 use reception::Reception;
@@ -53,6 +56,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) kafka_metrics: &'a millrace_kafka::Metrics,
     pub(crate) metrics: ModelMetrics,
     pub(crate) fatal: Fatal,
+    pub(crate) safety: Safety,
 }
 
 /// A model whose records can be answered.
@@ -65,6 +69,7 @@ pub(crate) struct Pipeline {
     consumer: Option<GroupConsumer>,
     group: GroupSettings,
     images: ImageSettings,
+    safety: Safety,
     kafka_metrics: millrace_kafka::Metrics,
 }
 
@@ -100,6 +105,7 @@ impl Pipeline {
             consumer: None,
             group,
             images: surroundings.settings.images.clone(),
+            safety: surroundings.safety,
             kafka_metrics: surroundings.kafka_metrics.clone(),
         })
     }
@@ -122,10 +128,14 @@ impl Pipeline {
 
     /// Starts a thread per engine.
     fn man(&self, station: &Arc<Station>, model: LoadedModel) -> anyhow::Result<()> {
+        let requests = self.requests();
         let mut threads = Vec::with_capacity(model.engines.len());
         for (index, engine) in model.engines.into_iter().enumerate() {
             let surroundings = (Arc::clone(station), Arc::clone(&self.results));
-            let worker = Worker::new(engine, Arc::clone(&model.build), surroundings);
+            let journal = self.safety.journal(&model.name, model.version, requests);
+            let apart = Apart::new(&self.safety, requests, station);
+            let build = Arc::clone(&model.build);
+            let worker = Worker::new(engine, build, surroundings, (journal, apart));
             let name = format!("engine {} {index}", model.name);
             threads.push(worker.spawn(&name)?);
         }
@@ -158,8 +168,13 @@ impl Pipeline {
 
     /// Records of this process's partitions that are not answered yet.
     pub(crate) fn backlog_records(&self) -> i64 {
-        let requests = self.group.topics.first().map_or("", String::as_str);
-        self.kafka_metrics.lag_records(&self.group.group, requests)
+        self.kafka_metrics
+            .lag_records(&self.group.group, self.requests())
+    }
+
+    /// The topic of its records.
+    fn requests(&self) -> &str {
+        self.group.topics.first().map_or("", String::as_str)
     }
 
     /// What the consumer is doing.

@@ -10,6 +10,7 @@ use anyhow::Context;
 use millrace_wire::{Encoder, Status, Tensor};
 use tracing::{debug, warn};
 
+use super::apart::{Apart, Suspect, report};
 use super::decoding::Images;
 use super::outcome::{Outcome, Refusal, Settled, Stage, Verdict};
 use super::request::{Content, Part, Request};
@@ -18,11 +19,13 @@ use super::slot::Station;
 use crate::batch::{Condemned, OutputRows, Rows, assemble, encode, isolate};
 use crate::engine::{Engine, EngineError};
 use crate::models::BuildEngine;
+use crate::safety::Journal;
 
 /// Owns one engine.
 pub(crate) struct Worker {
     station: Arc<Station>,
     engine: Runner,
+    apart: Apart,
     answers: Answers,
 }
 
@@ -31,10 +34,13 @@ impl Worker {
         engine: Box<dyn Engine>,
         build: BuildEngine,
         (station, results): (Arc<Station>, Arc<Results>),
+        (journal, apart): (Journal, Apart),
     ) -> Self {
         Self {
+            apart,
             engine: Runner {
                 engine: Some(engine),
+                journal,
                 build,
                 station: Arc::clone(&station),
                 results: Arc::clone(&results),
@@ -70,13 +76,43 @@ impl Worker {
         let station = Arc::clone(&self.station);
         while let Some(batch) = station.take() {
             station.mark_run();
-            let parts = self.answers.still_wanted(batch.pieces);
+            let mut parts = self.answers.still_wanted(batch.pieces);
+            let suspects = self.apart.take(&mut parts);
+            self.run_apart(suspects);
             if parts.is_empty() {
                 continue;
             }
             let rows = parts.iter().map(|part| part.rows.len()).sum();
             station.metrics.count_batch(batch.release, rows);
             self.run_batch(&parts);
+        }
+    }
+
+    fn run_apart(&mut self, suspects: Vec<Suspect>) {
+        if suspects.is_empty() {
+            return;
+        }
+        let mut trial = self.apart.trial();
+        for suspect in suspects {
+            // A further piece of a record that has just failed.
+            if suspect
+                .0
+                .request
+                .answer()
+                .is_some_and(|answer| answer.has_failed())
+            {
+                continue;
+            }
+            let alone = std::slice::from_ref(&suspect.0);
+            let outcome = inputs(&self.station, alone).and_then(|inputs| trial.run(&inputs));
+            report(&suspect, &outcome, self.answers.results.metrics());
+            match outcome {
+                Ok(outputs) => self.answers.answer(alone, outputs),
+                Err(error) => {
+                    let runs = i32::try_from(suspect.1).unwrap_or(i32::MAX);
+                    self.answers.condemn(alone, &error, runs.saturating_add(1));
+                }
+            }
         }
     }
 
@@ -112,6 +148,7 @@ impl Worker {
 struct Runner {
     /// `None` only when it could not be built again; the process is stopping then.
     engine: Option<Box<dyn Engine>>,
+    journal: Journal,
     build: BuildEngine,
     station: Arc<Station>,
     results: Arc<Results>,
@@ -119,20 +156,23 @@ struct Runner {
 
 impl Runner {
     fn run(&mut self, parts: &[Part]) -> Result<Vec<Tensor>, EngineError> {
-        let rows = parts.iter().filter_map(rows_of);
-        let inputs = assemble(&self.station.inputs, rows)
-            .map_err(|error| EngineError::Failed(Box::new(error)))?;
+        let inputs = inputs(&self.station, parts)?;
         let Some(engine) = &mut self.engine else {
             return Err(EngineError::Panicked(
                 "it could not be built again".to_owned(),
             ));
         };
+        let records = parts.iter().map(|part| &part.request.record);
+        let running = self
+            .journal
+            .begin(records.map(|record| (record.partition, record.offset)));
         let start = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| engine.run(inputs)));
         self.station
             .metrics
             .engine_seconds
             .observe(start.elapsed().as_secs_f64());
+        drop(running);
         outcome.unwrap_or_else(|panic| {
             let message = panic_message(&*panic);
             warn!(message, "the engine panicked; building it again");
@@ -154,6 +194,12 @@ impl Runner {
                 .report(anyhow::Error::new(error).context("the engine cannot be built again")),
         }
     }
+}
+
+/// The rows of all parts, copied once.
+fn inputs(station: &Station, parts: &[Part]) -> Result<Vec<Tensor>, EngineError> {
+    assemble(&station.inputs, parts.iter().filter_map(rows_of))
+        .map_err(|error| EngineError::Failed(Box::new(error)))
 }
 
 fn rows_of(part: &Part) -> Option<Rows<'_>> {

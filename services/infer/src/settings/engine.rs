@@ -1,6 +1,7 @@
 //! How engines compute, and where their libraries are.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use millrace_boot::InvalidSetting;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,15 @@ pub struct EngineSettings {
     pub instances: usize,
     /// What computes, the first that can: the others take what it cannot. ONNX Runtime only.
     pub providers: Vec<Provider>,
+    /// A run that takes longer hangs: the process ends, and the records that were running are tried apart afterwards.
+    #[serde(with = "humantime_serde")]
+    pub max_run_time: Duration,
+    /// The same for loading a model version.
+    #[serde(with = "humantime_serde")]
+    pub max_load_time: Duration,
+    /// Memory for the process in which records and loads are tried that may have ended this one. Without it, three
+    /// quarters of the machine's, or of the container's.
+    pub max_trial_bytes: Option<u64>,
     /// ONNX Runtime.
     pub onnx: OnnxSettings,
     /// OpenVINO.
@@ -32,6 +42,9 @@ impl Default for EngineSettings {
             threads: 1,
             instances: 1,
             providers: vec![Provider::Cpu],
+            max_run_time: Duration::from_secs(10 * 60),
+            max_load_time: Duration::from_secs(60 * 60),
+            max_trial_bytes: None,
             onnx: OnnxSettings::default(),
             openvino: OpenVinoSettings::default(),
         }
@@ -67,6 +80,9 @@ impl Provider {
 pub struct OnnxSettings {
     /// Path of `libonnxruntime.so`; without it the one beside the program is taken, then the system loader's.
     pub library: Option<PathBuf>,
+    /// Libraries of operators that models may use, for every model. Only here and never in a model's own `model.toml`:
+    /// whoever may add a model must not add native code.
+    pub custom_ops: Vec<PathBuf>,
     /// How much the graph is rewritten when a model is loaded.
     pub optimization: Optimization,
     /// Whether threads without work spin. Faster where the cores have nothing else to do; here they poll, encode and
@@ -141,6 +157,15 @@ impl EngineSettings {
         at_least(&format!("{section}.instances"), self.instances, 1)?;
         if let Some(streams) = self.openvino.streams {
             at_least(&format!("{section}.openvino.streams"), streams, 1)?;
+        }
+        for (name, limit) in [
+            ("max_run_time", self.max_run_time),
+            ("max_load_time", self.max_load_time),
+        ] {
+            if limit < Duration::from_millis(100) {
+                let key = format!("{section}.{name}");
+                return Err(InvalidSetting::new(key, "must be at least 100ms"));
+            }
         }
         if self.providers.is_empty() {
             let key = format!("{section}.providers");

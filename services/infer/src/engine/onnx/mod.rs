@@ -142,6 +142,10 @@ fn session_builder(library: &OnnxLibrary, options: &EngineSettings) -> ort::Resu
         // ONNX Runtime keeps one memory plan per input shape that it has ever seen; our batch sizes vary.
         .with_memory_pattern(false)?
         .with_log_level(LogLevel::Warning)?;
+    let mut builder = builder;
+    for library in &options.onnx.custom_ops {
+        builder = builder.with_operator_library(library)?;
+    }
     Ok(builder)
 }
 

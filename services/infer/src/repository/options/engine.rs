@@ -59,7 +59,7 @@ impl EngineChanges {
                 .unwrap_or_else(|| general.providers.clone()),
             onnx: section.onnx.over(&general.onnx),
             openvino: section.openvino.over(&general.openvino),
-            library: general.library.clone(),
+            ..general.clone()
         }
     }
 }
@@ -68,6 +68,7 @@ impl OnnxChanges {
     fn over(self, general: &OnnxSettings) -> OnnxSettings {
         OnnxSettings {
             library: general.library.clone(),
+            custom_ops: general.custom_ops.clone(),
             optimization: self.optimization.unwrap_or(general.optimization),
             spinning: self.spinning.unwrap_or(general.spinning),
         }
