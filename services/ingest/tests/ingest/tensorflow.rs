@@ -92,6 +92,7 @@ fn two_cars() -> Vec<u8> {
 fn keys_that_no_protocol_defines_are_counted_whatever_is_asked() {
     let scene = Scene::start(|_| {});
     scene.serve(&half_plus_three(), echo);
+    scene.wait_ready();
     scene.wait_answer("/v1/models/numbers", |answer| answer.status == 200);
     let counted = || scene.metric("millrace_ingest_json_keys_ignored_total");
     for (verb, body, expected) in [
