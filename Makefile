@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance faults lint audit bench fuzz models wheel clean
+.PHONY: help setup build demo test conformance faults lint audit bench fuzz models goldens wheel clean
 
 PYTHON_TESTS := tests/python tests/convert tests/conformance/quick schemas models load/models
 DENY := .native/cargo-deny/bin/cargo-deny
@@ -95,6 +95,11 @@ models: ## Make the committed models anew from their scripts
 	@echo "models: installing the packages of models/requirements.txt" >&2
 	$(MODELS_VENV)/bin/pip install --quiet --requirement models/requirements.txt
 	for script in models/train_*.py models/make_*.py load/models/make_*.py; do $(MODELS_VENV)/bin/python "$$script"; done
+
+# BigDL and the Spark classes that it names come from Maven Central (about 300 MB, once); nothing else here needs them.
+goldens: export OUT ?= tests/convert/bigdl/golden
+goldens: ## Let BigDL answer the golden networks of its converter anew (needs Java 11 or later and Maven)
+	tests/convert/bigdl/make $(OUT) $(or $(SIZE),small)
 
 wheel: setup ## Build the Python client's wheel into target/wheels
 	.venv/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir target/wheels clients/python

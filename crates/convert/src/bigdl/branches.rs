@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::activity::Activity;
-use super::layers::arrange;
+use super::layers::{arrange, combine};
 use super::messages::Module;
 use super::walk::{Walk, WalkResult, failure};
 use crate::error::{LayerResult, Problem};
@@ -70,7 +70,7 @@ pub(crate) fn concat(walk: &mut Walk, module: &Module, input: &Activity) -> Walk
     walk.layer(module, |walk| {
         let tensors = parts.tensors()?;
         let axis = arrange::axis(module.int("dimension")?, tensors[0].shape.rank())?;
-        arrange::join(&mut walk.graph, &tensors, axis).map(Activity::from)
+        combine::join(&mut walk.graph, &tensors, axis).map(Activity::from)
     })
 }
 

@@ -11,6 +11,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod weight_file;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -21,8 +22,9 @@ use prost::Message;
 use self::activity::Activity;
 use self::inputs::Expected;
 use self::messages::Module;
-use self::storage::{MAGIC, Storages};
+use self::storage::Storages;
 use self::walk::Walk;
+use self::weight_file::MAGIC;
 use crate::error::{ConvertError, LayerResult, Problem};
 use crate::folder::{Format, file_name, files, read};
 use crate::onnx::{Dim, ElementType, Graph, Shape, Value, shown};
@@ -188,7 +190,7 @@ fn declare(graph: &mut Graph, module: &Module, shapes: &[Shape]) -> LayerResult<
 
 fn unknown(number: usize) -> Problem {
     Problem::Misfit(format!(
-        "the file does not tell the shape of input {number}, nor do its first layers; give the shapes of all inputs"
+        "the file does not tell the shape of input {number}, nor do its first layers; give the shapes of all inputs, as in --shape N,3,224,224"
     ))
 }
 

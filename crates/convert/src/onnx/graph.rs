@@ -143,10 +143,10 @@ impl Graph {
     ///
     /// If sizes and number of values differ, or all weights are more than an ONNX file can hold.
     pub fn floats(&mut self, sizes: &[u64], values: &[f32]) -> LayerResult<Value> {
-        let bytes = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
+        let mut bytes = Vec::with_capacity(size_of_val(values));
+        for value in values {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
         self.weight((sizes, values.len()), ElementType::Float, bytes)
     }
 
@@ -165,10 +165,10 @@ impl Graph {
     ///
     /// As [`Graph::floats`].
     pub fn int64s(&mut self, sizes: &[u64], values: &[i64]) -> LayerResult<Value> {
-        let bytes = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
+        let mut bytes = Vec::with_capacity(size_of_val(values));
+        for value in values {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
         self.weight((sizes, values.len()), ElementType::Int64, bytes)
     }
 

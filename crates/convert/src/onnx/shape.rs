@@ -1,6 +1,7 @@
 //! Shapes of values: fixed sizes, the batch, and what is only known when the model runs.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::error::{LayerResult, Problem};
 
@@ -105,6 +106,25 @@ impl fmt::Display for Shape {
     }
 }
 
+impl FromStr for Shape {
+    type Err = Problem;
+
+    /// As people write shapes: `N,3,224,224`, with `?` for what is open.
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let dim = |part: &str| match part.trim() {
+            "N" => Ok(Dim::Batch),
+            "?" => Ok(Dim::Open),
+            size => match size.parse() {
+                Ok(size) if size > 0 => Ok(Dim::Fixed(size)),
+                _ => Err(Problem::Misfit(format!(
+                    "{size:?} in shape {text} is neither a size nor N nor ?"
+                ))),
+            },
+        };
+        text.split(',').map(dim).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// Element types that converted models use, with ONNX's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -117,4 +137,18 @@ pub enum ElementType {
     Int64 = 7,
     /// bool
     Bool = 9,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_read_as_people_write_them() {
+        let shape: Shape = "N, 3,?".parse().unwrap();
+        assert_eq!(shape.0, [Dim::Batch, Dim::Fixed(3), Dim::Open]);
+        for bad in ["", "N,", "N,0", "N,-1", "N,x", "N,99999999999999999999"] {
+            assert!(bad.parse::<Shape>().is_err(), "{bad}");
+        }
+    }
 }

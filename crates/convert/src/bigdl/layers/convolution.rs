@@ -1,8 +1,8 @@
 //! Convolutions over images, volumes and sequences.
 
 use super::arrange::{channels_back, channels_first, expect_size, rows_of_rank, signed, transpose};
-use super::product;
 use super::window::{Names, Pad, Window};
+use super::{full_convolution, product, separable};
 use crate::bigdl::messages::Module;
 use crate::bigdl::walk::Walk;
 use crate::error::{LayerResult, Problem};
@@ -25,8 +25,8 @@ const PLAIN: [Names; 2] = [
 pub(super) fn convert(walk: &mut Walk, module: &Module, x: &Value) -> LayerResult<Value> {
     match module.kind() {
         "SpatialDilatedConvolution" => dilated(walk, module, x),
-        "SpatialFullConvolution" => full(walk, module, x),
-        "SpatialSeparableConvolution" => separable(walk, module, x),
+        "SpatialFullConvolution" => full_convolution::convert(walk, module, x),
+        "SpatialSeparableConvolution" => separable::convert(walk, module, x),
         "VolumetricConvolution" => volumetric(walk, module, x),
         "TemporalConvolution" => temporal(walk, module, x),
         _ => plain(walk, module, x),
@@ -224,162 +224,6 @@ fn temporal(walk: &mut Walk, module: &Module, x: &Value) -> LayerResult<Value> {
     }
     .add(walk, &channels)?;
     transpose(&mut walk.graph, &result, &[0, 2, 1])
-}
-
-/// `intParams`: inputs, outputs, kernel, strides, padding and what is added, each width first; groups.
-fn full(walk: &mut Walk, module: &Module, x: &Value) -> LayerResult<Value> {
-    let list = module.ints("intParams")?;
-    let list: Result<Vec<u64>, _> = list.iter().map(|&it| u64::try_from(it)).collect();
-    let Ok(
-        &[
-            inputs,
-            outputs,
-            kernel_w,
-            kernel_h,
-            stride_w,
-            stride_h,
-            pad_w,
-            pad_h,
-            more_w,
-            more_h,
-            groups,
-        ],
-    ) = list.as_deref()
-    else {
-        return Err(Problem::Misfit(
-            "attribute intParams must have 11 numbers of 0 and more".to_owned(),
-        ));
-    };
-    rows_of_rank(x, 4)?;
-    expect_size(x, 1, inputs)?;
-    let of_group = outputs
-        .checked_div(groups)
-        .filter(|it| it.checked_mul(groups) == Some(outputs) && inputs % groups == 0);
-    let of_group = of_group.ok_or_else(|| {
-        Problem::Misfit(format!(
-            "{inputs} inputs and {outputs} outputs in {groups} groups"
-        ))
-    })?;
-    let sizes = [inputs, of_group, kernel_h, kernel_w];
-    let weights = walk.need(module, 0, product(&sizes)?)?;
-    let rows = grown(x.shape.0[2], [kernel_h, stride_h, pad_h, more_h])?;
-    let columns = grown(x.shape.0[3], [kernel_w, stride_w, pad_w, more_w])?;
-    let shape = x
-        .shape
-        .with(1, Dim::Fixed(outputs))
-        .with(2, rows)
-        .with(3, columns);
-    let pads = [signed(pad_h)?, signed(pad_w)?];
-    let op = Op::new("ConvTranspose")
-        .ints("kernel_shape", &[signed(kernel_h)?, signed(kernel_w)?])
-        .ints("strides", &[signed(stride_h)?, signed(stride_w)?])
-        .ints("pads", &pads.repeat(2))
-        .ints("output_padding", &[signed(more_h)?, signed(more_w)?])
-        .int("group", signed(groups)?);
-    let weights = walk.graph.floats(&sizes, &weights)?;
-    if module.flag("noBias", false)? {
-        return walk.graph.add(op, &[x, &weights], shape);
-    }
-    let bias = walk.need(module, 1, outputs)?;
-    let bias = walk.graph.floats(&[outputs], &bias)?;
-    walk.graph.add(op, &[x, &weights, &bias], shape)
-}
-
-/// The size that a full convolution makes of one.
-fn grown(dim: Dim, [kernel, stride, pad, more]: [u64; 4]) -> LayerResult<Dim> {
-    let Dim::Fixed(size) = dim else {
-        return Ok(dim);
-    };
-    let size = size
-        .checked_sub(1)
-        .and_then(|it| it.checked_mul(stride))
-        .and_then(|it| it.checked_add(kernel))
-        .and_then(|it| it.checked_add(more))
-        .and_then(|it| it.checked_sub(pad.checked_mul(2)?));
-    Ok(Dim::Fixed(checked(size)?))
-}
-
-/// A convolution of each channel alone, then one of single points.
-fn separable(walk: &mut Walk, module: &Module, x: &Value) -> LayerResult<Value> {
-    if module.channels_last("dataFormat") {
-        return Err(Problem::Unsupported("channels last".to_owned()));
-    }
-    let window = Window::of(module, &[["kH", "sH", "pH", ""], ["kW", "sW", "pW", ""]])?;
-    let (inputs, outputs) = (
-        module.size("nInputChannel")?,
-        module.size("nOutputChannel")?,
-    );
-    let multiplier = module.size("depthMultiplier")?;
-    let between = checked(inputs.checked_mul(multiplier))?;
-    let numbers = |key: &str, count: u64| attribute(walk, (module, key), count);
-    let sizes = vec![between, 1, window.axes[0].kernel, window.axes[1].kernel];
-    let weights = channels_outside(
-        &numbers("depthWeight", product(&sizes)?)?,
-        (inputs, multiplier),
-    );
-    let points = numbers("pointWeight", checked(outputs.checked_mul(between))?)?;
-    let bias = if module.flag("hasBias", true)? {
-        Some(numbers("bias", outputs)?)
-    } else {
-        None
-    };
-    let depth = Convolution {
-        window,
-        sizes,
-        weights,
-        bias: None,
-        groups: inputs,
-    }
-    .add(walk, x)?;
-    let single = super::window::Steps {
-        kernel: 1,
-        stride: 1,
-        pad: Pad::Both(0),
-        dilation: 1,
-    };
-    let window = Window {
-        axes: vec![single; 2],
-    };
-    Convolution {
-        window,
-        sizes: vec![outputs, between, 1, 1],
-        weights: points,
-        bias,
-        groups: 1,
-    }
-    .add(walk, &depth)
-}
-
-/// So many numbers of an attribute.
-fn attribute(walk: &Walk, (module, key): (&Module, &str), count: u64) -> LayerResult<Vec<f32>> {
-    let found = module
-        .tensors(key)?
-        .first()
-        .ok_or_else(|| Problem::Weights(format!("{key} is missing")))?;
-    let found = walk.storages.weights(found)?.values;
-    if u64::try_from(found.len()) == Ok(count) {
-        Ok(found)
-    } else {
-        Err(Problem::Weights(format!(
-            "{key} has {} numbers",
-            found.len()
-        )))
-    }
-}
-
-/// Kernels of each multiplier for all channels become those of each channel for all multipliers.
-fn channels_outside(weights: &[f32], (inputs, multiplier): (u64, u64)) -> Vec<f32> {
-    let fits = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
-    let (inputs, multiplier) = (fits(inputs), fits(multiplier));
-    let kernel = weights.len() / inputs.saturating_mul(multiplier).max(1);
-    let mut turned = Vec::with_capacity(weights.len());
-    for input in 0..inputs {
-        for copy in 0..multiplier {
-            let at = (copy * inputs + input) * kernel;
-            turned.extend(&weights[at..at + kernel]);
-        }
-    }
-    turned
 }
 
 /// The shape of rows in two dimensions.

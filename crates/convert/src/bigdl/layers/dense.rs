@@ -1,6 +1,7 @@
 //! Layers with a weight for each pair of numbers, for each number, or for each word.
 
-use super::arrange::{binary, expect_size, rows_of_rank, with_number};
+use super::arrange::{expect_size, rows_of_rank};
+use super::combine::{binary, with_number};
 use super::convolution::flat;
 use super::product;
 use super::reduce::along;

@@ -1,6 +1,6 @@
 //! Layers that are a function of each number, or of each row.
 
-use super::arrange::{binary, unary, with_number};
+use super::combine::{binary, unary, with_number};
 use crate::bigdl::messages::Module;
 use crate::bigdl::walk::Walk;
 use crate::error::{LayerResult, Problem};

@@ -1,8 +1,10 @@
 //! What becomes of each layer: one file per family, a layer is found by its class.
 
 pub(crate) mod arrange;
+pub(crate) mod combine;
 mod convolution;
 mod dense;
+mod full_convolution;
 mod functions;
 mod normalization;
 mod pooling;
@@ -10,6 +12,7 @@ mod quantized;
 pub(crate) mod recurrent;
 mod reduce;
 mod resize;
+mod separable;
 mod shapes;
 mod tables;
 mod window;

@@ -1,8 +1,7 @@
 //! Layers that bring numbers to a common scale.
 
-use super::arrange::{
-    binary, channels_back, channels_first, expect_size, rows_of_rank, signed, unary, with_number,
-};
+use super::arrange::{channels_back, channels_first, expect_size, rows_of_rank, signed};
+use super::combine::{binary, unary, with_number};
 use super::functions::power;
 use super::reduce::along;
 use crate::bigdl::messages::Module;

@@ -171,7 +171,7 @@ fn means(graph: &mut Graph, x: &Value, window: &Window, how: Means) -> LayerResu
     for steps in &window.axes {
         size *= small(steps.kernel)?;
     }
-    super::arrange::with_number(graph, "Mul", &means, size)
+    super::combine::with_number(graph, "Mul", &means, size)
 }
 
 fn divided(graph: &mut Graph, x: &Value, window: &Window, how: Means) -> LayerResult<Value> {
@@ -232,7 +232,7 @@ fn corrected(
         return Ok(value.clone());
     }
     let factors = graph.floats(&shape, &factors)?;
-    super::arrange::binary(graph, "Mul", value, &factors)
+    super::combine::binary(graph, "Mul", value, &factors)
 }
 
 fn small(size: u64) -> LayerResult<f32> {

@@ -1,6 +1,7 @@
 //! Layers that take or give tables.
 
-use super::arrange::{self, axis_of_row, binary, join, select, slice, unsqueeze, with_number};
+use super::arrange::{self, axis_of_row, select, slice, unsqueeze};
+use super::combine::{self, binary, join, with_number};
 use crate::bigdl::activity::Activity;
 use crate::bigdl::messages::Module;
 use crate::bigdl::walk::Walk;
@@ -191,7 +192,7 @@ fn matrices(graph: &mut Graph, module: &Module, input: &Activity) -> LayerResult
         other.clone()
     };
     let leading = |value: &Value| Shape(value.shape.0[..rank - 2].to_vec());
-    let mut shape = arrange::stretched(&leading(&one), &leading(&other))?;
+    let mut shape = combine::stretched(&leading(&one), &leading(&other))?;
     shape
         .0
         .extend([one.shape.0[rank - 2], other.shape.0[rank - 1]]);
