@@ -16,10 +16,12 @@ class Refused(Exception):
     """The converter's sentence."""
 
 
-def convert(folder, out=None):
+def convert(folder, out=None, shapes=()):
     """The report of a conversion; the model is at `out`, by default `model.onnx` in the folder."""
     out = out or Path(folder) / "model.onnx"
     command = [PROGRAM, "models", "convert", folder, "--out", out, "--json"]
+    for shape in shapes:
+        command += ["--shape", shape]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise Refused(json.loads(done.stderr)["error"])

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use millrace_convert::onnx::Shape;
 use millrace_convert::{ConvertError, Converted, ConvertedLayer, Report, Tensor};
 use serde::Serialize;
 
@@ -16,6 +17,9 @@ pub(crate) struct Args {
     /// The ONNX file to write; without it nothing is written
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Shape of an input that a BigDL file does not tell, as N,3,224,224 (? is open); once for each input
+    #[arg(long = "shape", value_name = "SIZES")]
+    shapes: Vec<Shape>,
 }
 
 #[derive(Serialize)]
@@ -50,7 +54,8 @@ pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<()> {
         let folder = args.folder.display();
         return Err(Exit::Missing.error(format!("there is no folder {folder}")));
     }
-    let converted = millrace_convert::convert_folder(&args.folder).map_err(told)?;
+    let converted =
+        millrace_convert::convert_folder_as(&args.folder, &args.shapes).map_err(told)?;
     if let Some(out) = &args.out {
         fs::write(out, &converted.onnx).map_err(|error| {
             Exit::Failed.error(format!("cannot write {}: {error}", out.display()))
