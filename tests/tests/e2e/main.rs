@@ -8,6 +8,7 @@ mod digit_records;
 mod format_models;
 mod formats;
 mod http_round_trip;
+mod images;
 mod import_rules;
 mod infer_stopped;
 mod ingest_killed;

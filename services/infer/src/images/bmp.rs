@@ -195,16 +195,23 @@ impl Header {
 
     fn direct(&self, bytes: &Bytes<'_>, data: &[u8]) -> Result<Pixels, ImageError> {
         let pixel_bytes = self.bits / 8;
-        let fields = match (self.compression, self.bits) {
-            (Compression::BitFields, _) => {
+        let fields = match self.compression {
+            Compression::BitFields => {
                 let at = FILE_HEADER + INFO_HEADER;
                 let masks = [bytes.long(at)?, bytes.long(at + 4)?, bytes.long(at + 8)?];
                 masks.map(Field::of)
             }
-            (_, 16) => [0x7c00, 0x03e0, 0x001f].map(Field::of),
-            _ => [0xff_0000, 0xff00, 0xff].map(Field::of),
+            _ => [0x7c00, 0x03e0, 0x001f].map(Field::of),
         };
         let mut colours = Vec::with_capacity(self.width * self.height * 3);
+        if self.compression == Compression::None && self.bits > 16 {
+            // Blue, green and red are bytes, as in nearly every file.
+            for row in self.rows(data)? {
+                let pixels = row.chunks_exact(pixel_bytes).take(self.width);
+                colours.extend(pixels.flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]));
+            }
+            return Ok(self.coloured(colours));
+        }
         for row in self.rows(data)? {
             for pixel in row.chunks_exact(pixel_bytes).take(self.width) {
                 let mut word = [0; 4];
