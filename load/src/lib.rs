@@ -17,6 +17,7 @@ pub mod report;
 pub mod rows;
 pub mod samples;
 pub mod stream;
+pub mod swap;
 
 use std::io::Write as _;
 

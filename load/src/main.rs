@@ -7,7 +7,7 @@ use millrace_load::machine::Machine;
 use millrace_load::options::{Options, Scenario};
 use millrace_load::reference::Reference;
 use millrace_load::report::Ledger;
-use millrace_load::{compute, predict, stream};
+use millrace_load::{compute, predict, stream, swap};
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -22,6 +22,7 @@ fn main() -> anyhow::Result<()> {
         stream: None,
         predict: None,
         compute: None,
+        swap: None,
     };
     if options.wants(Scenario::Predict) {
         ledger.predict = Some(predict::measure(&options, &mut reference, dir.path())?);
@@ -35,6 +36,9 @@ fn main() -> anyhow::Result<()> {
             reference.environment(),
             dir.path(),
         )?);
+    }
+    if options.wants(Scenario::Swap) {
+        ledger.swap = Some(swap::measure(&options, &mut reference, dir.path())?);
     }
     let table = ledger.write(&options.reports)?;
     write!(std::io::stdout(), "{table}")?;

@@ -56,6 +56,8 @@ pub enum Scenario {
     Predict,
     /// Kafka to Kafka with models that compute a lot.
     Compute,
+    /// HTTP while new versions of the model take over.
+    Swap,
 }
 
 /// How much is done, spelt out for the ledger.

@@ -14,6 +14,7 @@ use crate::predict;
 use crate::ratio::Ratio;
 use crate::samples::Run;
 use crate::stream::{self, Round};
+use crate::swap;
 
 /// Everything that was measured and under which circumstances.
 #[derive(Debug, Clone, Serialize)]
@@ -30,6 +31,8 @@ pub struct Ledger {
     pub predict: Option<predict::Report>,
     /// Models that compute a lot.
     pub compute: Option<compute::Report>,
+    /// HTTP while new versions take over.
+    pub swap: Option<swap::Report>,
 }
 
 impl Ledger {
@@ -85,6 +88,9 @@ impl Ledger {
         }
         if let Some(compute) = &self.compute {
             compute.write(&mut text)?;
+        }
+        if let Some(swap) = &self.swap {
+            swap.write(&mut text)?;
         }
         Ok(text)
     }

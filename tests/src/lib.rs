@@ -8,6 +8,7 @@
 mod custom_ops;
 mod digits;
 mod line;
+mod models;
 mod process;
 mod supervisor;
 mod tap;
@@ -16,6 +17,7 @@ mod wait;
 pub use custom_ops::fatal_operators;
 pub use digits::{Digits, digits};
 pub use line::{Infer, Line, PATIENCE, project_path};
+pub use models::ModelFolder;
 pub use process::{Process, binary_path, tool};
 pub use supervisor::Supervisor;
 pub use tap::{Feed, Tap, header};

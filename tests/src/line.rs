@@ -106,6 +106,20 @@ impl Line {
         )
     }
 
+    /// Starts an infer process over a folder of its own, which it looks at often. `extra` is TOML in the section
+    /// `models`.
+    pub fn infer_over(&self, folder: &Path, extra: &str) -> Process {
+        let library = project_path(".native/onnxruntime/libonnxruntime.so");
+        let state = self.dir().join("state");
+        let settings = format!(
+            "{}\n[models]\npath = {folder:?}\npoll_interval = \"100ms\"\n{extra}\n\
+             [engine]\nlibrary = {library:?}\n[consumer]\ncommit_interval = \"50ms\"\n\
+             [state]\npath = {state:?}\n",
+            self.shared_settings("admin"),
+        );
+        Process::start("millrace-infer", "admin.port_file", self.dir(), &settings)
+    }
+
     /// Starts an ingest process; `extra` is TOML at the root of its settings.
     pub fn ingest(&self, extra: &str) -> Process {
         let grpc = "[grpc]\nlisten = \"127.0.0.1:0\"";

@@ -39,6 +39,20 @@ impl Feed {
 
     /// Writes one record to a partition, or to any partition.
     pub fn send(&self, partition: Option<i32>, value: Option<Vec<u8>>, headers: &[(&str, &str)]) {
+        self.write((partition, None), value, headers);
+    }
+
+    /// Writes one record with a key, which says its partition.
+    pub fn send_keyed(&self, key: &str, value: Option<Vec<u8>>, headers: &[(&str, &str)]) {
+        self.write((None, Some(key.as_bytes().to_vec())), value, headers);
+    }
+
+    fn write(
+        &self,
+        (partition, key): (Option<i32>, Option<Vec<u8>>),
+        value: Option<Vec<u8>>,
+        headers: &[(&str, &str)],
+    ) {
         let mut record_headers = Headers::default();
         for (name, value) in headers {
             record_headers.push((*name).to_owned(), Some(value.as_bytes().to_vec()));
@@ -46,7 +60,7 @@ impl Feed {
         let record = OutRecord {
             topic: Arc::clone(&self.topic),
             partition,
-            key: None,
+            key,
             value,
             headers: record_headers,
         };

@@ -14,14 +14,11 @@ use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::repository::Repository;
 use crate::safety::{Safety, TimeLimits, TrialCommand};
-use crate::serving::Serving;
 use crate::settings::Settings;
-use crate::startup::Startup;
+use crate::startup::{PRODUCER_DEADLINE, Startup};
 
-/// How often states are looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// A stop waits this long for a model that is being loaded.
-const STARTUP_DEADLINE: Duration = Duration::from_secs(2);
+/// What a stop may take beside its drain: engines that end, the last results and tombstones.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A process that has to end gets this long beyond its drain.
 const END_GRACE: Duration = Duration::from_secs(20);
@@ -33,8 +30,8 @@ pub struct App {
     shutdown: Shutdown,
     admin: AdminServer,
     gate: Gate,
+    fatal: Fatal,
     startup: Startup,
-    serving: Serving,
     safety: Safety,
 }
 
@@ -63,7 +60,6 @@ impl App {
             fatal.clone(),
         )?;
         let replica = replica_name(&settings);
-        let serving = Serving::new(replica.clone(), fatal.clone());
         let startup = Startup {
             settings: settings.clone(),
             replica,
@@ -73,7 +69,8 @@ impl App {
             shutdown: shutdown.clone(),
             metrics,
             kafka_metrics,
-            fatal,
+            fatal: fatal.clone(),
+            gate: gate.clone(),
             safety: safety.clone(),
         };
         Ok(Self {
@@ -81,8 +78,8 @@ impl App {
             shutdown,
             admin,
             gate,
+            fatal,
             startup,
-            serving,
             safety,
         })
     }
@@ -98,36 +95,26 @@ impl App {
     /// # Errors
     /// What made the process stop, or what could not be finished within `drain_deadline`.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let Self {
-            settings,
-            shutdown,
-            admin,
-            gate,
-            startup,
-            mut serving,
-            safety,
-        } = self;
-        let (startup, mut events) = startup.spawn()?;
-        let mut looks = tokio::time::interval(LOOK);
-        loop {
-            tokio::select! {
-                () = shutdown.begun() => break,
-                Some(event) = events.recv() => serving.take(event),
-                _ = looks.tick() => serving.look(&gate),
-            }
-        }
-        gate.close("stopping");
-        let until = Instant::now() + STARTUP_DEADLINE;
-        while !startup.is_finished() && Instant::now() < until {
+        let lifecycle = self.startup.spawn()?;
+        self.shutdown.begun().await;
+        self.gate.close("stopping");
+        let until = Instant::now() + self.settings.drain_deadline + PRODUCER_DEADLINE + GRACE;
+        // There is no join with a deadline; a broker that does not answer must not keep the process.
+        while !lifecycle.is_finished() && Instant::now() < until {
             thread::sleep(Duration::from_millis(10));
         }
-        while let Ok(event) = events.try_recv() {
-            serving.take(event);
+        let stopped = if lifecycle.is_finished() {
+            let panicked = |_| Err(anyhow::anyhow!("the lifecycle panicked"));
+            lifecycle.join().unwrap_or_else(panicked)
+        } else {
+            Err(anyhow::anyhow!("the service did not stop in time"))
+        };
+        self.safety.close();
+        drop(self.admin);
+        match self.fatal.take() {
+            Some(error) => Err(error),
+            None => stopped,
         }
-        let stopped = serving.stop(settings.drain_deadline);
-        safety.close();
-        drop(admin);
-        stopped
     }
 }
 

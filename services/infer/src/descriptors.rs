@@ -35,6 +35,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Board {
     descriptors: BTreeMap<String, ModelDescriptor>,
+    /// Keys that get a tombstone.
+    gone: Vec<String>,
     /// Something is to be said before the next renewal.
     news: bool,
     stopping: bool,
@@ -63,11 +65,33 @@ impl Publisher {
         Ok(Self { shared, thread })
     }
 
-    /// Publishes a descriptor now and renews it from now on; it replaces the one of the same key.
-    pub(crate) fn publish(&self, descriptor: ModelDescriptor) {
+    /// Publishes what there is to say of a model now, and renews it from now on. Of versions that are not among them any
+    /// more a tombstone is written.
+    pub(crate) fn publish(&self, model: &str, descriptors: Vec<ModelDescriptor>) {
         let mut board = self.shared.board();
-        board.descriptors.insert(descriptor.key(), descriptor);
-        board.news = true;
+        let is_left_out = |key: &String, known: &ModelDescriptor| {
+            known.model == model
+                && descriptors
+                    .iter()
+                    .all(|descriptor| descriptor.key() != *key)
+        };
+        let (mut gone, mut stay) = (Vec::new(), BTreeMap::new());
+        for (key, known) in std::mem::take(&mut board.descriptors) {
+            if is_left_out(&key, &known) {
+                gone.push(key);
+            } else {
+                stay.insert(key, known);
+            }
+        }
+        board.news |= !gone.is_empty();
+        board.gone.extend(gone);
+        for mut descriptor in descriptors {
+            let known = stay.get(&descriptor.key());
+            descriptor.backlog_records = known.map_or(0, |known| known.backlog_records);
+            board.news |= known != Some(&descriptor);
+            stay.insert(descriptor.key(), descriptor);
+        }
+        board.descriptors = stay;
         self.shared.changed.notify_one();
     }
 
@@ -114,7 +138,11 @@ impl Shared {
         while !board.stopping {
             board.news = false;
             let descriptors: Vec<ModelDescriptor> = board.descriptors.values().cloned().collect();
+            let gone = std::mem::take(&mut board.gone);
             drop(board);
+            for key in gone {
+                self.send(key, None);
+            }
             self.renew(descriptors);
             let due = Instant::now() + interval;
             board = self.board();
@@ -185,7 +213,7 @@ pub(crate) fn announcement(
         state,
         reason: String::new(),
         labels: Vec::new(),
-        engine: "onnx".to_owned(),
+        engine: String::new(),
         weights_sha256: String::new(),
         inputs: Vec::new(),
         outputs: Vec::new(),
@@ -200,6 +228,7 @@ pub(crate) fn announcement(
 /// The descriptor of a model that is served.
 pub(crate) fn available(replica: &str, model: &Served) -> ModelDescriptor {
     ModelDescriptor {
+        engine: model.engine.to_owned(),
         weights_sha256: model.sha256.clone(),
         inputs: model.signature.inputs.iter().map(Into::into).collect(),
         outputs: model.signature.outputs.iter().map(Into::into).collect(),

@@ -243,6 +243,9 @@ mod tests {
         assert!(problem(|s| s.engine.threads = 0).contains("engine.threads"));
         assert!(problem(|s| s.topics.prefix = "a b".to_owned()).contains("topics.prefix"));
         assert!(problem(|s| s.replica = "a/b".to_owned()).contains("replica"));
+        assert!(
+            problem(|s| s.models.poll_interval = Duration::ZERO).contains("models.poll_interval")
+        );
         assert!(problem(|s| s.models.lease = Duration::ZERO).contains("models.lease"));
     }
 }

@@ -1,47 +1,25 @@
 //! Start-up on a thread of its own, so that `/live` and signals are answered while brokers are awaited and models load.
+//! The same thread then is that of the lifecycle, and takes everything back at the end.
 
-use std::collections::BTreeMap;
-use std::error::Error;
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::Context;
-use millrace_boot::Shutdown;
+use millrace_boot::{Gate, Shutdown};
 use millrace_kafka::{Admin, Producer, ProducerSettings};
-use millrace_wire::avro::ModelState;
-use tokio::sync::mpsc;
-use tracing::info;
 
-use crate::descriptors::{Publisher, announcement};
+use crate::descriptors::Publisher;
 use crate::engine::Libraries;
 use crate::fatal::Fatal;
+use crate::lifecycle::{Furniture, Lifecycle, Means};
 use crate::metrics::Metrics;
-use crate::models;
-use crate::pipeline::{Pipeline, Slot, Surroundings, Table};
-use crate::repository::{ModelEntry, ModelError, ModelSource, Repository};
+use crate::repository::{ModelEntry, Repository};
 use crate::safety::Safety;
 use crate::settings::Settings;
-use crate::topics::{ModelTopics, Stopping, TopicWait};
+use crate::topics::{Stopping, TopicWait};
 
-/// What start-up has reached.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The broker and the shared topics are there.
-    Connected {
-        producer: Producer,
-        publisher: Publisher,
-    },
-    /// A model is loaded and warmed up, and its consumer is joining.
-    Started(Box<Pipeline>),
-    /// A model cannot be served; the others go on.
-    Refused {
-        model: String,
-        version: i64,
-        reason: String,
-    },
-    /// Nothing more comes.
-    Finished,
-}
+/// A stop waits this long for the last results and tombstones.
+pub(crate) const PRODUCER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Everything that start-up needs.
 #[derive(Debug)]
@@ -56,25 +34,30 @@ pub(crate) struct Startup {
     pub(crate) kafka_metrics: millrace_kafka::Metrics,
     pub(crate) fatal: Fatal,
     pub(crate) safety: Safety,
+    pub(crate) gate: Gate,
 }
 
 impl Startup {
-    /// Begins; events come in the order of [`Event`], the channel closes at the end. A failure is fatal.
-    pub(crate) fn spawn(self) -> anyhow::Result<(JoinHandle<()>, mpsc::UnboundedReceiver<Event>)> {
-        // There are as many events as models, so the channel is bounded by the model folder.
-        let (events, receiver) = mpsc::unbounded_channel();
-        let run = move || match self.run(&events) {
-            Err(error) if !error.is::<Stopping>() => self.fatal.report(error),
-            Ok(()) | Err(_) => {}
+    /// Begins; the thread ends some time after the shutdown began, with what could not be finished. A failure before
+    /// that is fatal.
+    pub(crate) fn spawn(self) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+        let fatal = self.fatal.clone();
+        let run = move || match self.run() {
+            Err(error) if !error.is::<Stopping>() => {
+                fatal.report(error);
+                Ok(())
+            }
+            Ok(stopped) => stopped,
+            Err(_) => Ok(()),
         };
-        let thread = thread::Builder::new()
-            .name("start-up".to_owned())
+        thread::Builder::new()
+            .name("lifecycle".to_owned())
             .spawn(run)
-            .context("cannot start a thread")?;
-        Ok((thread, receiver))
+            .context("cannot start a thread")
     }
 
-    fn run(&self, events: &mpsc::UnboundedSender<Event>) -> anyhow::Result<()> {
+    /// The inner result is that of the stop.
+    fn run(self) -> anyhow::Result<anyhow::Result<()>> {
         let admin = Admin::connect(&self.settings.kafka)?;
         let producer = Producer::start(&self.producer_settings(), &self.kafka_metrics)?;
         let mut wait = TopicWait::new(&admin, &self.settings.topics, &self.shutdown);
@@ -84,88 +67,32 @@ impl Startup {
             shared.models.clone(),
             self.settings.models.lease,
         )?;
-        for found in &self.found {
-            publisher.publish(announcement(
-                &self.replica,
-                &found.name,
-                version(found),
-                ModelState::Loading,
-            ));
-        }
-        let _ = events.send(Event::Connected {
+        let furniture = Furniture {
+            settings: self.settings,
+            replica: self.replica,
             producer: producer.clone(),
-            publisher,
-        });
-        for found in &self.found {
-            if self.shutdown.is_begun() {
-                return Err(Stopping.into());
-            }
-            let event = match self.start(found, &producer, &mut || {
-                wait.of_model(&shared, &found.name)
-            })? {
-                Ok(pipeline) => Event::Started(Box::new(pipeline)),
-                Err(reason) => Event::Refused {
-                    model: found.name.clone(),
-                    version: version(found),
-                    reason,
-                },
-            };
-            let _ = events.send(event);
-        }
-        let _ = events.send(Event::Finished);
-        Ok(())
-    }
-
-    /// The inner error is the model's own fault; the outer one is everybody's.
-    fn start(
-        &self,
-        found: &ModelEntry,
-        producer: &Producer,
-        topics: &mut dyn FnMut() -> anyhow::Result<ModelTopics>,
-    ) -> anyhow::Result<Result<Pipeline, String>> {
-        let source = match self.fetch(found) {
-            Ok(source) => source,
-            Err(error) => return Ok(Err(with_causes(&error))),
-        };
-        info!(
-            model = source.name,
-            version = source.version,
-            size_bytes = source.size_bytes,
-            "loading"
-        );
-        let model = match models::load(&source, &self.libraries, &self.safety) {
-            Ok(model) => model,
-            Err(error) => return Ok(Err(format!("{error:#}"))),
-        };
-        let surroundings = Surroundings {
-            settings: &self.settings,
-            producer,
-            topics: topics()?,
-            kafka_metrics: &self.kafka_metrics,
-            metrics: self.metrics.of_model(&source.name),
+            metrics: self.metrics,
+            kafka_metrics: self.kafka_metrics,
             fatal: self.fatal.clone(),
             safety: self.safety.clone(),
         };
-        let mut pipeline = Pipeline::start(&source.name, surroundings)?;
-        let slot = Arc::new(Slot::new(source.version));
-        pipeline.open(&slot, model, Box::new(|| {}))?;
-        pipeline.switch().set(Table {
-            model: source.name.clone(),
-            slots: BTreeMap::from([(source.version, slot)]),
-            default: Some(source.version),
-            ..Table::default()
-        });
-        pipeline.consume()?;
-        Ok(Ok(pipeline))
-    }
-
-    /// The highest version that is wanted.
-    fn fetch(&self, found: &ModelEntry) -> Result<ModelSource, ModelError> {
-        let wanted = found.wanted()?;
-        let version = wanted.last().ok_or_else(|| ModelError::NoVersion {
-            model: found.name.clone(),
-        })?;
-        self.repository.fetch(&found.name, version)
+        let means = Means {
+            repository: self.repository,
+            libraries: self.libraries,
+            admin,
+            shared,
+            shutdown: self.shutdown,
+            publisher,
+            gate: self.gate.clone(),
+        };
+        let mut lifecycle = Lifecycle::new(furniture, means, &self.found)?;
+        if let Err(error) = lifecycle.run(self.found) {
+            self.fatal.report(error);
+        }
+        self.gate.close("stopping");
+        let stopped = lifecycle.stop();
+        let sent = producer.stop(PRODUCER_DEADLINE).map_err(Into::into);
+        Ok(stopped.and(sent))
     }
 
     fn producer_settings(&self) -> ProducerSettings {
@@ -179,24 +106,4 @@ impl Startup {
             ..ProducerSettings::default()
         }
     }
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
-}
-
-/// 0 for a model of which no version could be found.
-fn version(found: &ModelEntry) -> i64 {
-    let wanted = found.wanted().ok();
-    wanted
-        .and_then(|wanted| Some(wanted.last()?.version))
-        .unwrap_or(0)
 }

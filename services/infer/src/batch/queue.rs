@@ -171,6 +171,18 @@ impl<T> BatchQueue<T> {
         }
     }
 
+    /// A batch that is left in a closed queue; never waits.
+    pub(crate) fn take_rest(&self) -> Option<Batch<T>> {
+        let mut state = self.lock();
+        if !state.closed {
+            return None;
+        }
+        match state.next(&self.limits, None) {
+            Next::Batch(batch) => Some(batch),
+            Next::Wait(_) => None,
+        }
+    }
+
     /// Releases what is there without waiting for `max_delay`, until the queue is empty once.
     pub(crate) fn hurry(&self) {
         let mut state = self.lock();

@@ -28,6 +28,8 @@ pub(crate) struct LoadedModel {
     pub(crate) version: i64,
     /// SHA-256 of the model file, in hexadecimal.
     pub(crate) sha256: String,
+    /// The engine's name.
+    pub(crate) engine: &'static str,
     /// Inputs and outputs as callers see them, dimension 0 of each open: any number of rows.
     pub(crate) signature: Signature,
     /// Inputs as the engine takes them: images are decoded.
@@ -90,6 +92,7 @@ pub(crate) fn load(
         name: source.name.clone(),
         version: source.version,
         sha256: source.sha256.clone(),
+        engine: open.files.kind.name(),
         signature: match &contract.images {
             Some(images) => images.for_callers(&contract.signature),
             None => contract.signature.clone(),

@@ -81,6 +81,8 @@ pub(crate) struct Served {
     pub(crate) sha256: String,
     pub(crate) signature: Signature,
     pub(crate) max_batch_rows: usize,
+    /// The engine's name.
+    pub(crate) engine: &'static str,
 }
 
 impl Pipeline {
@@ -118,6 +120,7 @@ impl Pipeline {
         if let Some(decoding) = &station.decoding {
             decoding.start(&model.name, &self.results)?;
         }
+        station.reopen();
         self.man(&station, model)?;
         let mut reception = self.reception();
         for arrival in waiting {
@@ -148,13 +151,33 @@ impl Pipeline {
         &self.switch
     }
 
-    /// Begins to read records.
+    /// Begins to read records, unless it has begun.
     pub(crate) fn consume(&mut self) -> anyhow::Result<()> {
-        let intake = RequestIntake::new(self.switch.reader(), self.reception());
-        let consumer = GroupConsumer::start(self.group.clone(), intake, &self.kafka_metrics)
-            .context("the consumer cannot start")?;
-        self.consumer = Some(consumer);
+        if self.consumer.is_none() {
+            let intake = RequestIntake::new(self.switch.reader(), self.reception());
+            let consumer = GroupConsumer::start(self.group.clone(), intake, &self.kafka_metrics)
+                .context("the consumer cannot start")?;
+            self.consumer = Some(consumer);
+        }
         Ok(())
+    }
+
+    /// Answers what waits for a version that will have no engines.
+    pub(crate) fn refuse(&self, slot: &Slot, reason: &str) {
+        let refusal = routing::unavailable(self.model(), slot.version(), reason);
+        let reception = self.reception();
+        for arrival in slot.bar(refusal.clone()) {
+            reception.turn_away(arrival, refusal.clone());
+        }
+        let Some(station) = slot.station() else {
+            return;
+        };
+        station.close();
+        while let Some(batch) = station.take_rest() {
+            for part in batch.pieces {
+                self.results.refuse(&part.request, refusal.clone());
+            }
+        }
     }
 
     fn reception(&self) -> Reception {
@@ -185,35 +208,15 @@ impl Pipeline {
         }
     }
 
-    /// The versions that are ready, or were before their engines went away.
-    pub(crate) fn served(&self) -> Vec<Arc<Served>> {
-        let table = self.switch.table();
-        let stations = table.slots.values().filter_map(|slot| slot.station());
-        stations
-            .map(|station| Arc::clone(&station.served))
-            .collect()
-    }
-
-    /// Sets the gauges that say whether the versions are served.
-    pub(crate) fn mark_available(&self, available: bool) {
-        for slot in self.switch.table().slots.values() {
-            if let Some(station) = slot.station() {
-                station.metrics.available.set(i64::from(available));
-            }
-        }
-    }
-
-    /// Takes no more records, finishes those it has, commits, leaves the group and ends all threads.
+    /// Takes no more records, finishes those it has, commits, leaves the group and ends all threads, also those of
+    /// `others`, which are in the table no more.
     ///
     /// # Errors
     /// What could not be finished in time.
-    pub(crate) fn stop(self, deadline: Duration) -> anyhow::Result<()> {
+    pub(crate) fn stop(self, others: &[Arc<Slot>], deadline: Duration) -> anyhow::Result<()> {
         let table = self.switch.table();
-        let stations: Vec<_> = table
-            .slots
-            .values()
-            .filter_map(|slot| slot.station())
-            .collect();
+        let slots = table.slots.values().chain(others);
+        let stations: Vec<_> = slots.filter_map(|slot| slot.station()).collect();
         for station in &stations {
             station.metrics.available.set(0);
             station.hurry();
@@ -262,6 +265,7 @@ impl Served {
             sha256: model.sha256.clone(),
             signature: model.signature.clone(),
             max_batch_rows: model.batch.max_rows,
+            engine: model.engine,
         }
     }
 }

@@ -132,6 +132,17 @@ impl Results {
         }
     }
 
+    /// Leaves a refusal to the desk; once per request, however many of its pieces are refused.
+    pub(crate) fn refuse(&self, request: &Arc<Request>, refusal: Refusal) {
+        if request.answer().is_some_and(|mut answer| !answer.fail()) {
+            return;
+        }
+        self.hand_in(Settled::InTurn(Outcome {
+            request: Arc::clone(request),
+            verdict: Verdict::Refusal(refusal),
+        }));
+    }
+
     fn send(self: &Arc<Self>, outcome: Outcome) {
         let Outcome { request, verdict } = outcome;
         match verdict {

@@ -14,8 +14,8 @@ use super::slot::Slot;
 
 /// The only signature that a model has.
 const DEFAULT_SIGNATURE: &str = "serving_default";
-/// Shares of traffic are counted in percent.
-const WHOLE: u64 = 100;
+/// Shares of traffic are counted in hundredths of a percent.
+const WHOLE: u64 = 10_000;
 
 /// The versions of one model that records can be sent to.
 #[derive(Debug, Default)]
@@ -33,11 +33,11 @@ pub(crate) struct Table {
 }
 
 /// A share of the records that name neither version nor label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Canary {
     pub(crate) version: i64,
     /// 0 to 100.
-    pub(crate) percent: u64,
+    pub(crate) percent: f64,
 }
 
 /// What a record says about where it wants to go.
@@ -71,7 +71,7 @@ impl Table {
             return self.slot(*version.ok_or_else(|| self.no_label(label))?);
         }
         if let Some(canary) = self.canary
-            && share_of(wish) < canary.percent
+            && percentile(wish) < canary.percent
             && let Some(slot) = self.slots.get(&canary.version)
         {
             return Ok(slot);
@@ -122,9 +122,9 @@ pub(crate) fn unavailable(model: &str, version: i64, reason: &str) -> Refusal {
     Refusal::new(Status::Unavailable, Stage::Load, sentence)
 }
 
-/// Where a record stands between 0 and 99: the same for every record of one key on every replica. Without a key
+/// Where a record stands between 0 and 99.99: the same for every record of one key on every replica. Without a key
 /// its id decides, without an id its place.
-fn share_of(wish: &Wish<'_>) -> u64 {
+fn percentile(wish: &Wish<'_>) -> f64 {
     let record = wish.record;
     let hash = match (&record.key, &wish.headers.id) {
         (Some(key), _) => fnv1a(key),
@@ -137,7 +137,7 @@ fn share_of(wish: &Wish<'_>) -> u64 {
             .concat(),
         ),
     };
-    spread(hash) % WHOLE
+    u32::try_from(spread(hash) % WHOLE).map_or(0.0, f64::from) / 100.0
 }
 
 /// FNV-1a of 64 bits, which is the same everywhere and for ever.

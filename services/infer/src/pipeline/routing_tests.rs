@@ -102,7 +102,7 @@ fn a_version_that_cannot_be_loaded_is_unavailable_with_its_reason() {
 }
 
 /// How many of 10,000 records go to the canary.
-fn canary_share(percent: u64, record: impl Fn(i64) -> (Record, RequestHeaders)) -> usize {
+fn canary_share(percent: f64, record: impl Fn(i64) -> (Record, RequestHeaders)) -> usize {
     let mut table = table(&[1, 2], &[]);
     table.default = Some(1);
     table.canary = Some(Canary {
@@ -139,8 +139,7 @@ fn the_canary_gets_its_share_of_keys_of_ids_and_of_bare_records() {
         )
     };
     let bare = |number: i64| (record(None, number), RequestHeaders::default());
-    for percent in [5, 50] {
-        let expected = usize::try_from(percent).unwrap() * 100;
+    for (percent, expected) in [(0.5, 50), (5.0, 500), (50.0, 5_000)] {
         // Five standard deviations of a binomial of 10,000 at 50 % are 250.
         for share in [
             canary_share(percent, by_key),
@@ -153,15 +152,15 @@ fn the_canary_gets_its_share_of_keys_of_ids_and_of_bare_records() {
             );
         }
     }
-    assert_eq!(canary_share(0, by_key), 0);
-    assert_eq!(canary_share(100, by_key), 10_000);
+    assert_eq!(canary_share(0.0, by_key), 0);
+    assert_eq!(canary_share(100.0, by_key), 10_000);
 }
 
 #[test]
 fn a_key_stays_with_its_version_whatever_id_and_place_it_comes_with() {
     for number in 0..100 {
         let key = number.to_string();
-        let share = canary_share(50, |offset| {
+        let share = canary_share(50.0, |offset| {
             let id = Some(offset.to_string());
             (
                 record(Some(&key), offset),
@@ -180,7 +179,7 @@ fn who_asks_for_a_version_or_a_label_is_never_in_the_canary() {
     let mut table = table(&[1, 2], &[("stable", 1)]);
     table.canary = Some(Canary {
         version: 2,
-        percent: 100,
+        percent: 100.0,
     });
     assert_eq!(ask(&table, &version(1)).unwrap(), 1);
     assert_eq!(ask(&table, &label("stable")).unwrap(), 1);
@@ -191,7 +190,7 @@ fn a_canary_that_is_not_there_leaves_its_share_to_the_default() {
     let mut table = table(&[1], &[]);
     table.canary = Some(Canary {
         version: 2,
-        percent: 100,
+        percent: 100.0,
     });
     assert_eq!(ask(&table, &RequestHeaders::default()).unwrap(), 1);
 }

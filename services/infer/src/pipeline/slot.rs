@@ -2,7 +2,7 @@
 //! comes for it then waits.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -122,6 +122,8 @@ pub(crate) struct Station {
     pub(crate) metrics: VersionMetrics,
     splitter: Splitter,
     bell: Bell,
+    /// The bell was rung and nobody has come yet.
+    is_called: AtomicBool,
     engines: Mutex<Vec<JoinHandle<()>>>,
     /// Milliseconds since the process began.
     last_run: AtomicU64,
@@ -157,6 +159,7 @@ impl Station {
             metrics,
             splitter: Splitter::new(model.batch, &model.inputs),
             bell,
+            is_called: AtomicBool::new(false),
             engines: Mutex::default(),
             last_run: AtomicU64::new(now_ms()),
         }
@@ -170,6 +173,16 @@ impl Station {
     /// The next batch, for an engine thread.
     pub(crate) fn take(&self) -> Option<Batch<Part>> {
         self.queue.take()
+    }
+
+    /// A batch that is left in a closed queue; never waits.
+    pub(crate) fn take_rest(&self) -> Option<Batch<Part>> {
+        self.queue.take_rest()
+    }
+
+    /// Whether its engines are gone, and nothing is on its way to them.
+    pub(crate) fn is_left(&self) -> bool {
+        self.has_ended() && self.decoding.as_ref().is_none_or(Decoding::is_idle)
     }
 
     /// Releases what is there without waiting for more.
@@ -187,7 +200,9 @@ impl Station {
     pub(crate) fn reopen(&self) {
         let mut closing = self.closing();
         *closing = false;
+        self.mark_run();
         self.queue.reopen();
+        self.is_called.store(false, Ordering::Release);
     }
 
     /// Does what [`close`](Self::close) asked for, if nothing is being decoded.
@@ -212,7 +227,13 @@ impl Station {
 
     /// Queues rows; if no engine is there, somebody is told.
     pub(crate) fn push(&self, piece: Piece<Part>) {
-        if !self.queue.push(piece) {
+        let is_taken = self.queue.push(piece);
+        self.ring_unless(is_taken);
+    }
+
+    /// Rings once, until the engines are back.
+    fn ring_unless(&self, is_taken: bool) {
+        if !is_taken && !self.is_called.swap(true, Ordering::AcqRel) {
             (self.bell)();
         }
     }
@@ -250,3 +271,7 @@ fn now_ms() -> u64 {
     let since: Duration = START.elapsed();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;

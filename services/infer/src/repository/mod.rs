@@ -31,7 +31,9 @@ pub(crate) use digest::Fingerprint;
 pub(crate) use entry::{ModelEntry, VersionEntry};
 pub(crate) use error::ModelError;
 pub use options::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
-pub(crate) use options::{ImageSections, ModelOptions, OutputOptions, Policy, Treatment};
+pub(crate) use options::{
+    ImageSections, ModelOptions, OutputOptions, Policy, Treatment, VersionOptions,
+};
 pub(crate) use place::Place;
 pub(crate) use source::{ModelSource, OpenFiles};
 

@@ -19,6 +19,12 @@ pub struct ModelSettings {
     pub path: PathBuf,
     /// Models to serve; every one in the folder when empty.
     pub names: Vec<String>,
+    /// How often the place is looked at for models and versions that appear or vanish.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+    /// Bytes that the engines of all models may take together; the version that has not run for the longest time is
+    /// then unloaded until its next record. Without it all stay loaded.
+    pub memory_budget: Option<u64>,
     /// A descriptor in the models topic is believed for this long, and renewed three times as often.
     #[serde(with = "humantime_serde")]
     pub lease: Duration,
@@ -43,6 +49,8 @@ impl Default for ModelSettings {
         Self {
             path: PathBuf::from("models"),
             names: Vec::new(),
+            poll_interval: Duration::from_secs(5),
+            memory_budget: None,
             lease: Duration::from_secs(9),
             options: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -57,6 +65,10 @@ impl Default for ModelSettings {
 
 impl ModelSettings {
     pub(super) fn validate(&self) -> Result<(), InvalidSetting> {
+        if self.poll_interval < Duration::from_millis(50) {
+            let problem = "must be at least 50ms";
+            return Err(InvalidSetting::new("models.poll_interval", problem));
+        }
         if self.lease < Duration::from_secs(1) {
             return Err(InvalidSetting::new("models.lease", "must be at least 1s"));
         }
@@ -86,6 +98,8 @@ impl fmt::Debug for ModelSettings {
             .debug_struct("ModelSettings")
             .field("path", &self.path)
             .field("names", &self.names)
+            .field("poll_interval", &self.poll_interval)
+            .field("memory_budget", &self.memory_budget)
             .field("lease", &self.lease)
             .field("options", &self.options.keys())
             .field("cache", &self.cache)

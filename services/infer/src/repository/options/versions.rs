@@ -17,6 +17,9 @@ pub(crate) struct VersionOptions {
     pub(crate) labels: BTreeMap<String, i64>,
     /// A share of the callers that name neither version nor label.
     pub(crate) canary: Option<Canary>,
+    /// Bytes that one version takes with all its instances, for `models.memory_budget`; that of its files for each
+    /// instance when `None`.
+    pub(crate) memory: Option<u64>,
 }
 
 /// Which versions are served: `"latest"`, `"latest(2)"`, `"all"` or a list of numbers.
