@@ -108,6 +108,9 @@ mod tests {
     fn data_that_end_early_or_leave_the_image_are_refused() {
         assert_eq!(unpack_runs(&[2], [2, 1], RunLength::Bytes), None);
         assert_eq!(unpack_runs(&[3, 5, 0, 1], [2, 1], RunLength::Bytes), None);
+        // A run may not go on in the next row either.
+        let long = [3, 5, 0, 0, 1, 5, 0, 1];
+        assert_eq!(unpack_runs(&long, [2, 2], RunLength::Bytes), None);
         assert_eq!(unpack_runs(&[0, 200, 1], [9, 9], RunLength::Bytes), None);
     }
 }
