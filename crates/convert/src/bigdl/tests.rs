@@ -11,6 +11,12 @@ use super::{BigDlFiles, convert, convert_bigdl};
 use crate::error::{ConvertError, Problem};
 use crate::onnx::{Dim, Shape};
 
+/// The error with what caused it.
+fn told(error: &ConvertError) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or(error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/convert/bigdl/golden")
 }
@@ -128,7 +134,8 @@ fn weights_of_their_own_are_found_by_how_they_begin_and_missed_by_name() {
     assert_eq!(report.files, ["model.bigdl", "model.bin"]);
     let folder = tempfile::tempdir().unwrap();
     fs::copy(beside.join("model.bigdl"), folder.path().join("my.model")).unwrap();
-    let message = convert(folder.path(), &[]).unwrap_err().to_string();
+    let message = convert(folder.path(), &[]).unwrap_err();
+    let message = told(&message);
     assert!(
         message.contains("my.model")
             && message.contains("SpatialConvolution")
@@ -165,8 +172,8 @@ fn a_layer_that_is_not_known_is_named() {
             "Sequential",
             vec![module("Tanh", vec![]), module(kind, vec![])],
         ))
-        .unwrap_err()
-        .to_string();
+        .unwrap_err();
+        let message = told(&message);
         let class = kind.rsplit('.').next().unwrap();
         assert!(
             message.contains("x.model")
