@@ -223,7 +223,7 @@ mod tests {
 
     /// Of this many bytes, all different from their neighbours.
     fn plain(bytes: usize) -> Vec<u8> {
-        (0..bytes).map(|index| (index % 251) as u8).collect()
+        (0..=250).cycle().take(bytes).collect()
     }
 
     #[test]

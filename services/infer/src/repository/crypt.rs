@@ -256,10 +256,14 @@ mod tests {
     #[test]
     fn what_a_decrypted_model_names_is_confined_as_well() {
         // An initializer whose data is in ../secret.
+        let short = |field: u8, content: &[u8]| -> Vec<u8> {
+            let length = u8::try_from(content.len()).unwrap();
+            [&[field, length], content].concat()
+        };
         let entry = [&b"\x0a\x08location\x12\x09"[..], b"../secret"].concat();
-        let tensor = [&[0x6a, entry.len() as u8][..], &entry].concat();
-        let graph = [&[0x2a, tensor.len() as u8][..], &tensor].concat();
-        let model = sealed(&[&[0x3a, graph.len() as u8][..], &graph].concat());
+        let tensor = short(0x6a, &entry);
+        let graph = short(0x2a, &tensor);
+        let model = sealed(&short(0x3a, &graph));
         let files = [("m/1/model.onnx.enc", &model[..])];
         let error = complaint(source(&files, KEY).1.unwrap().open().unwrap_err());
         assert!(error.contains("../secret"), "{error}");

@@ -7,18 +7,19 @@ use tempfile::TempDir;
 use super::*;
 
 fn varint(mut value: usize) -> Vec<u8> {
+    let low = |value: usize| u8::try_from(value & 0x7f).unwrap();
     let mut bytes = Vec::new();
     while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
+        bytes.push(low(value) | 0x80);
         value >>= 7;
     }
-    bytes.push(value as u8);
+    bytes.push(low(value));
     bytes
 }
 
 /// A field that holds bytes.
 fn field(number: usize, content: &[u8]) -> Vec<u8> {
-    let mut bytes = varint(number << 3 | 2);
+    let mut bytes = varint((number << 3) | 2);
     bytes.extend(varint(content.len()));
     bytes.extend(content);
     bytes
@@ -134,7 +135,7 @@ fn files_that_are_no_model_are_refused_and_nothing_worse() {
     let deep = (0..60).fold(Vec::new(), |graph, _| {
         field(1, &field(5, &field(6, &graph)))
     });
-    let huge = [varint(7 << 3 | 2), varint(usize::MAX >> 1), vec![1, 2]].concat();
+    let huge = [varint((7 << 3) | 2), varint(usize::MAX >> 1), vec![1, 2]].concat();
     let endless = vec![0xff; 20];
     for (what, content) in [
         ("deep", field(7, &deep)),
