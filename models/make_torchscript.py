@@ -143,6 +143,8 @@ def main():
     corrupt = folder("corrupt_torchscript")
     (corrupt / "model.pt").write_bytes(whole[: len(whole) // 2])
     write_opset(whole)
+    for name in ("corrupt_torchscript", "opset_torchscript"):
+        shutil.copy(FORMATS / "digits_torchscript" / "model.toml", FORMATS / name)
     write_resnet50_golden()
 
 
