@@ -222,9 +222,17 @@ impl Admin {
         })
     }
 
-    fn wait_for_topic(&self, topic: &str) -> Result<(), Error> {
+    /// How many partitions a topic has that was made a moment ago. Of several
+    /// nodes some hear of it later than others, and any may be asked.
+    ///
+    /// # Errors
+    /// `TimedOut`, or `Kafka` when the broker does not answer or refuses.
+    pub fn wait_for_topic(&self, topic: &str) -> Result<usize, Error> {
         let until = Instant::now() + REQUEST;
-        while self.partition_count(topic)?.is_none() {
+        loop {
+            if let Some(count) = self.partition_count(topic)? {
+                return Ok(count);
+            }
             if Instant::now() >= until {
                 return Err(Error::TimedOut {
                     what: format!("waiting for the new topic {topic}"),
@@ -233,7 +241,6 @@ impl Admin {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(())
     }
 
     pub(crate) fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Error> {

@@ -85,7 +85,7 @@ impl Rewriter {
                 self.check(error, began, until)?;
                 continue;
             }
-            let found = self.find(&reader, key, written.as_ref(), until)?;
+            let found = self.find(&reader, (key, written.as_ref()), until)?;
             if let Some(offset) = found.written {
                 return Ok(offset);
             }
@@ -98,7 +98,7 @@ impl Rewriter {
                 continue;
             }
             // Readers may see it a little later; the next beginning waits for that.
-            if let Some(offset) = self.find(&reader, key, Some(ours), until)?.written {
+            if let Some(offset) = self.find(&reader, (key, Some(ours)), until)?.written {
                 return Ok(offset);
             }
         }
@@ -124,8 +124,7 @@ impl Rewriter {
     fn find(
         &self,
         reader: &Reader,
-        key: &[u8],
-        written: Option<&Written>,
+        (key, written): (&[u8], Option<&Written>),
         until: Instant,
     ) -> Result<Found, Error> {
         let span = Span {

@@ -79,7 +79,7 @@ fn apply(spec: &TopicSpec, connection: &Connection) -> anyhow::Result<Applied> {
             .create_topics(std::slice::from_ref(spec))
             .with_context(|| format!("topic {} cannot be created", spec.name))?;
         outcome = created.first().map_or(outcome, |(_, outcome)| *outcome);
-        partitions = admin.partition_count(&spec.name)?;
+        partitions = Some(admin.wait_for_topic(&spec.name)?);
     }
     Ok(Applied {
         topic: spec.name.clone(),
