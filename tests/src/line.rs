@@ -92,17 +92,20 @@ impl Line {
             names,
             max_rows,
             engines,
+            brokers,
+            settings: extra,
         } = infer;
+        let brokers = brokers.unwrap_or(&self.brokers);
         let models = project_path(models);
         let library = project_path(".native/onnxruntime/libonnxruntime.so");
         let openvino = project_path(".native/openvino/libopenvino_c.so");
         let state = self.dir().join("state");
         format!(
-            "{}\n[models]\npath = {models:?}\nnames = {names:?}\n[batch]\nmax_rows = {max_rows}\n\
+            "{extra}\n{}\n[models]\npath = {models:?}\nnames = {names:?}\n[batch]\nmax_rows = {max_rows}\n\
              [engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1\n\
              [engine.openvino]\nlibrary = {openvino:?}\n\
              [consumer]\ncommit_interval = \"50ms\"\n[state]\npath = {state:?}\n",
-            self.shared_settings("admin"),
+            self.settings_on(brokers, "admin"),
         )
     }
 
@@ -134,9 +137,13 @@ impl Line {
     }
 
     fn shared_settings(&self, listener: &str) -> String {
+        self.settings_on(&self.brokers, listener)
+    }
+
+    fn settings_on(&self, brokers: &str, listener: &str) -> String {
         format!(
-            "[kafka]\nbrokers = {:?}\n[topics]\nprefix = {:?}\n[{listener}]\nlisten = \"127.0.0.1:0\"",
-            self.brokers, self.prefix
+            "[kafka]\nbrokers = {brokers:?}\n[topics]\nprefix = {:?}\n[{listener}]\nlisten = \"127.0.0.1:0\"",
+            self.prefix
         )
     }
 }
@@ -151,6 +158,10 @@ pub struct Infer<'a> {
     pub max_rows: usize,
     /// Batches computed at the same time.
     pub engines: usize,
+    /// Another way to the brokers than the line's own.
+    pub brokers: Option<&'a str>,
+    /// TOML at the root of its settings.
+    pub settings: &'a str,
 }
 
 impl Default for Infer<'_> {
@@ -161,6 +172,8 @@ impl Default for Infer<'_> {
             names: &["digits"],
             max_rows: 128,
             engines: 1,
+            brokers: None,
+            settings: "",
         }
     }
 }

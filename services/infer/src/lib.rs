@@ -31,8 +31,8 @@ pub use engine::{
 pub use images::{Elements, Format, ImageError, ImageOptionsError, Row, Steps};
 pub use repository::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
 pub use settings::{
-    BatchSettings, ConsumerSettings, EngineSettings, ImageSettings, ModelSettings, OnnxSettings,
-    OpenVinoHint, OpenVinoSettings, Optimization, ProducerSettings, Provider, Settings,
-    StateSettings, TopicSettings,
+    BatchSettings, ConsumerSettings, Delivery, EngineSettings, ImageSettings, ModelSettings,
+    OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, ProducerSettings, Provider,
+    Settings, StateSettings, TopicSettings, TransactionSettings,
 };
 pub use try_model::{TryModel, try_model};

@@ -7,12 +7,14 @@ use millrace_kafka::Cluster;
 use serde::{Deserialize, Serialize};
 
 mod batch;
+mod delivery;
 mod engine;
 mod images;
 mod models;
 mod state;
 
 pub use batch::BatchSettings;
+pub use delivery::{Delivery, TransactionSettings};
 pub use engine::{
     EngineSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, Provider,
 };
@@ -42,7 +44,12 @@ pub struct Settings {
     pub consumer: ConsumerSettings,
     /// How results are sent.
     pub producer: ProducerSettings,
-    /// Name of this replica in the models topic; random when empty.
+    /// `at_least_once` or `exactly_once`.
+    pub delivery: Delivery,
+    /// How `exactly_once` commits.
+    pub transactions: TransactionSettings,
+    /// Name of this replica in the models topic and of its transactions; random when empty. A replica that keeps its
+    /// name over a restart ends at once what it left open.
     pub replica: String,
     /// How long a stop may take: unfinished records are then left for the next process.
     #[serde(with = "humantime_serde")]
@@ -65,6 +72,8 @@ impl Default for Settings {
             state: StateSettings::default(),
             consumer: ConsumerSettings::default(),
             producer: ProducerSettings::default(),
+            delivery: Delivery::default(),
+            transactions: TransactionSettings::default(),
             replica: String::new(),
             drain_deadline: Duration::from_secs(20),
             telemetry: TelemetrySettings::default(),
@@ -152,6 +161,7 @@ impl Validate for Settings {
         self.engine.validate("engine")?;
         self.batch.validate("batch")?;
         self.images.validate()?;
+        self.transactions.validate()?;
         at_least(
             "consumer.max_in_flight_bytes",
             self.consumer.max_in_flight_bytes,

@@ -12,23 +12,24 @@ type Case = (&'static str, Option<Vec<u8>>, &'static str);
 
 #[test]
 fn bad_records_are_dead_lettered_and_their_neighbours_answered() {
+    bad_among_good("delivery = \"at_least_once\"");
+}
+
+#[test]
+fn bad_records_are_dead_lettered_in_the_transaction_that_answers_their_neighbours() {
+    bad_among_good("delivery = \"exactly_once\"");
+}
+
+fn bad_among_good(settings: &str) {
     let line = Line::new(&["digits"], 1);
     let results = Tap::open(&line, "results.digits");
     let dead = Tap::open(&line, "dead-letters");
-    let feed = Feed::new(&line, "requests.digits");
     let cases = cases();
-    for (name, value, _) in &cases {
-        feed.send(None, Some(image_record(1)), &[("mr-id", "good")]);
-        feed.send(
-            None,
-            value.clone(),
-            &[("mr-id", name), ("x-tenant", "blue")],
-        );
-    }
-    feed.send(None, Some(image_record(1)), &[("mr-id", "good")]);
-    feed.flush();
-
-    let mut infer = line.infer(Infer::default());
+    send_among_good(&line, &cases);
+    let mut infer = line.infer(Infer {
+        settings,
+        ..Infer::default()
+    });
     infer.wait_ready();
     let answers = results.wait_for(2 * cases.len() + 1);
     let mut letters: Vec<_> = dead.wait_for(cases.len()).iter().map(dead_letter).collect();
@@ -73,6 +74,20 @@ fn bad_records_are_dead_lettered_and_their_neighbours_answered() {
     }
     assert!(infer.is_running());
     assert_eq!(infer.metric("millrace_infer_engine_panics_total"), 0.0);
+}
+
+fn send_among_good(line: &Line, cases: &[Case]) {
+    let feed = Feed::new(line, "requests.digits");
+    for (name, value, _) in cases {
+        feed.send(None, Some(image_record(1)), &[("mr-id", "good")]);
+        feed.send(
+            None,
+            value.clone(),
+            &[("mr-id", name), ("x-tenant", "blue")],
+        );
+    }
+    feed.send(None, Some(image_record(1)), &[("mr-id", "good")]);
+    feed.flush();
 }
 
 #[test]

@@ -23,6 +23,8 @@ const COLOURS: Infer<'_> = Infer {
     names: &["colours"],
     max_rows: 8,
     engines: 1,
+    brokers: None,
+    settings: "",
 };
 
 #[test]

@@ -16,6 +16,8 @@ const SINGLE_ROWS: Infer<'_> = Infer {
     names: &["digits"],
     max_rows: 1,
     engines: 1,
+    brokers: None,
+    settings: "",
 };
 
 #[test]

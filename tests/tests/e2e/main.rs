@@ -5,6 +5,7 @@ mod broker_stopped;
 mod command_line;
 mod crash_loop;
 mod digit_records;
+mod exactly_once;
 mod format_models;
 mod formats;
 mod hot_swap;

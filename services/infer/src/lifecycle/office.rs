@@ -85,6 +85,7 @@ impl Office {
     pub(super) fn pipeline(&self, model: &str, topics: ModelTopics) -> anyhow::Result<Pipeline> {
         let surroundings = Surroundings {
             settings: &self.settings,
+            replica: &self.replica,
             producer: &self.producer,
             topics,
             kafka_metrics: &self.kafka_metrics,

@@ -110,6 +110,9 @@ impl Intake for RequestIntake {
                 station.hurry();
             }
         }
+        if let Some(counter) = self.reception.results().counter() {
+            counter.hurry();
+        }
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition]) {

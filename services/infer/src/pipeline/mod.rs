@@ -7,7 +7,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use millrace_kafka::{GroupConsumer, GroupSettings, Producer, State};
+use millrace_kafka::{
+    Committing, GroupConsumer, GroupSettings, Producer, ProducerSettings, State,
+    TransactionSettings, Transactions,
+};
 use millrace_wire::Signature;
 
 use crate::batch::BatchQueue;
@@ -15,7 +18,7 @@ use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
 use crate::models::LoadedModel;
 use crate::safety::Safety;
-use crate::settings::{ImageSettings, Settings};
+use crate::settings::{Delivery, ImageSettings, Settings};
 use crate::topics::ModelTopics;
 
 mod apart;
@@ -36,7 +39,7 @@ use desk::Desk;
 use intake::RequestIntake;
 use reception::Reception;
 use request::Part;
-use results::Results;
+use results::{Counter, Drafts, Results, Transactor};
 pub(crate) use routing::{Canary, Switch, Table};
 use slot::Station;
 pub(crate) use slot::{Bell, Slot};
@@ -51,6 +54,8 @@ const JOIN_DEADLINE: Duration = Duration::from_secs(5);
 /// The parts of the process that every pipeline uses.
 pub(crate) struct Surroundings<'a> {
     pub(crate) settings: &'a Settings,
+    /// The name of this process.
+    pub(crate) replica: &'a str,
     pub(crate) producer: &'a Producer,
     pub(crate) topics: ModelTopics,
     pub(crate) kafka_metrics: &'a millrace_kafka::Metrics,
@@ -65,6 +70,8 @@ pub(crate) struct Pipeline {
     switch: Switch,
     results: Arc<Results>,
     desk: JoinHandle<()>,
+    /// Under `exactly_once`.
+    transactor: Option<JoinHandle<()>>,
     /// `None` before records are read.
     consumer: Option<GroupConsumer>,
     group: GroupSettings,
@@ -90,11 +97,20 @@ impl Pipeline {
     pub(crate) fn start(model: &str, surroundings: Surroundings<'_>) -> anyhow::Result<Self> {
         let group = group_settings(&surroundings, model);
         let (desk, errands) = Desk::new();
+        let drafts = Arc::new(Drafts::new(model, surroundings.topics.clone()));
+        let (counter, transactor) = match surroundings.settings.delivery {
+            Delivery::AtLeastOnce => (None, None),
+            Delivery::ExactlyOnce => {
+                let transactor = transactor(&surroundings, &group.group, Arc::clone(&drafts))?;
+                let (counter, thread) = transactor.spawn()?;
+                (Some(counter), Some(thread))
+            }
+        };
         let results = Arc::new(Results::new(
             surroundings.producer.clone(),
-            surroundings.topics,
+            drafts,
+            counter,
             results::Shared {
-                model: model.to_owned(),
                 desk,
                 metrics: surroundings.metrics,
                 fatal: surroundings.fatal,
@@ -104,6 +120,7 @@ impl Pipeline {
             switch: Switch::default(),
             desk: errands.spawn(Arc::clone(&results))?,
             results,
+            transactor,
             consumer: None,
             group,
             images: surroundings.settings.images.clone(),
@@ -221,6 +238,8 @@ impl Pipeline {
             station.metrics.available.set(0);
             station.hurry();
         }
+        let counter = self.results.counter();
+        counter.into_iter().for_each(Counter::stop_gathering);
         let model = self.results.model();
         let stopped = self
             .consumer
@@ -253,6 +272,17 @@ impl Pipeline {
             self.desk.join().is_ok(),
             "the desk of model {model} panicked"
         );
+        counter.into_iter().for_each(Counter::close);
+        if let Some(thread) = self.transactor {
+            // An attempt that is under way ends with the transaction's timeout; the broker may be gone.
+            while !thread.is_finished() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(1));
+            }
+            anyhow::ensure!(
+                thread.is_finished(),
+                "a transaction of model {model} does not end; its results will be computed again"
+            );
+        }
         stopped.with_context(|| format!("model {model}"))
     }
 }
@@ -281,7 +311,39 @@ fn group_settings(surroundings: &Surroundings<'_>, model: &str) -> GroupSettings
         commit_interval: settings.consumer.commit_interval,
         drain_deadline: settings.drain_deadline,
         instance_id: settings.consumer.instance_id.clone(),
+        committing: match settings.delivery {
+            Delivery::AtLeastOnce => Committing::Member,
+            Delivery::ExactlyOnce => Committing::Transactions,
+        },
         max_record_bytes: settings.consumer.max_record_bytes,
         ..GroupSettings::default()
     }
+}
+
+/// The thread that commits results of `group` together with its progress.
+fn transactor(
+    surroundings: &Surroundings<'_>,
+    group: &str,
+    drafts: Arc<Drafts>,
+) -> anyhow::Result<Transactor> {
+    let settings = surroundings.settings;
+    let transactions = TransactionSettings {
+        producer: ProducerSettings {
+            cluster: settings.kafka.clone(),
+            max_queue_bytes: settings.producer.max_queue_bytes,
+            max_record_bytes: settings.producer.max_record_bytes,
+            ..ProducerSettings::default()
+        },
+        transactional_id: format!("{group}.{}", surroundings.replica),
+        timeout: settings.transactions.timeout,
+    };
+    Ok(Transactor {
+        transactions: Transactions::open(&transactions, surroundings.kafka_metrics)?,
+        interval: settings.transactions.commit_interval,
+        max_bytes: settings.producer.max_queue_bytes / 2,
+        drafts,
+        metrics: surroundings.metrics.clone(),
+        fatal: surroundings.fatal.clone(),
+        signals: Arc::default(),
+    })
 }

@@ -116,6 +116,16 @@ impl Request {
         }
     }
 
+    /// Whether somebody asked for a copy of the result, even if in vain.
+    pub(crate) fn wants_reply(&self) -> bool {
+        self.headers.reply_to.is_some() || self.headers.reply_to_error.is_some()
+    }
+
+    /// The hold of the partition under which the record was read; `None` once it is finished.
+    pub(crate) fn tenure(&self) -> Option<kafka::Tenure> {
+        self.ticket().as_ref().map(kafka::Ticket::tenure)
+    }
+
     /// Whether the partition is still ours.
     pub(crate) fn is_current(&self) -> bool {
         self.ticket()

@@ -5,47 +5,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use millrace_kafka::{Failure, Headers, OutRecord, Producer};
 use millrace_wire::Status;
-use millrace_wire::headers::{self, ReplyTo, ResultHeaders};
+use millrace_wire::headers::ReplyTo;
 
 use super::desk::Desk;
-use super::outcome::{Outcome, Refusal, Resend, Settled, Stage, Verdict};
+use super::outcome::{Outcome, Refusal, Resend, Settled, Verdict};
 use super::request::Request;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
-use crate::topics::ModelTopics;
 
+mod bundle;
+mod draft;
+mod entry;
 mod letter;
 mod post;
+mod transactor;
 
+use draft::{Luggage, too_large};
+use entry::Entry;
+
+pub(crate) use draft::Drafts;
 pub(crate) use letter::LetterSize;
-
-/// Headers that speak to us, or that we write anew; all others are passed on.
-const OUR_HEADERS: [&str; 12] = [
-    headers::ID,
-    headers::REPLY_TO,
-    headers::DEADLINE,
-    headers::VERSION,
-    headers::LABEL,
-    headers::SIGNATURE,
-    headers::CONTENT_TYPE,
-    headers::MODEL,
-    headers::STATUS,
-    headers::ERROR,
-    headers::SOURCE,
-    headers::WEIGHTS_SHA256,
-];
+pub(crate) use transactor::{Counter, Transactor};
 
 /// What all threads of one model share.
 #[derive(Debug)]
 pub(crate) struct Results {
     producer: Producer,
-    topics: ModelTopics,
+    drafts: Arc<Drafts>,
+    /// Where everything that must be durable goes under `exactly_once`; else it is sent right away.
+    counter: Option<Counter>,
     shared: Shared,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) model: String,
     pub(crate) desk: Desk,
     pub(crate) metrics: ModelMetrics,
     pub(crate) fatal: Fatal,
@@ -74,27 +67,24 @@ impl Debts {
     }
 }
 
-/// Whether a result carries what the request brought along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Luggage {
-    /// The request's key and unknown headers.
-    Whole,
-    /// Nothing: with it, the result was too large.
-    None,
-}
-
 impl Results {
-    pub(crate) fn new(producer: Producer, topics: ModelTopics, shared: Shared) -> Self {
+    pub(crate) fn new(
+        producer: Producer,
+        drafts: Arc<Drafts>,
+        counter: Option<Counter>,
+        shared: Shared,
+    ) -> Self {
         Self {
             producer,
-            topics,
+            drafts,
+            counter,
             shared,
         }
     }
 
     /// The model's name.
     pub(crate) fn model(&self) -> &str {
-        &self.shared.model
+        self.drafts.model()
     }
 
     /// Leaves work to the desk; never waits.
@@ -112,6 +102,11 @@ impl Results {
 
     pub(crate) fn fatal(&self) -> &Fatal {
         &self.shared.fatal
+    }
+
+    /// Where transactions are made, under `exactly_once`.
+    pub(crate) fn counter(&self) -> Option<&Counter> {
+        self.counter.as_ref()
     }
 
     /// Sends what has its turn; may wait for room in the producer.
@@ -145,17 +140,36 @@ impl Results {
 
     fn send(self: &Arc<Self>, outcome: Outcome) {
         let Outcome { request, verdict } = outcome;
+        if let Some(counter) = &self.counter {
+            return self.hand_over(counter, request, verdict);
+        }
         match verdict {
             Verdict::Answer(value) => self.send_answer(request, value),
             Verdict::Refusal(refusal) => self.send_refusal(&request, refusal),
         }
     }
 
+    /// The caller who waits is answered now; the result is committed with others.
+    fn hand_over(self: &Arc<Self>, counter: &Counter, request: Arc<Request>, verdict: Verdict) {
+        if request.wants_reply() {
+            let (refusal, value) = match &verdict {
+                Verdict::Answer(value) => (None, value.as_slice()),
+                Verdict::Refusal(refusal) => (Some(refusal), [].as_slice()),
+            };
+            let headers = self.drafts.headers(&request, refusal, Luggage::Whole);
+            self.reply(&request, &headers, value);
+        }
+        match Entry::new(&self.drafts, request, verdict) {
+            Ok(entry) => counter.hand_in(entry),
+            Err(error) => self.fatal().report(error),
+        }
+    }
+
     fn send_answer(self: &Arc<Self>, request: Arc<Request>, value: Vec<u8>) {
-        let headers = self.headers(&request, None, Luggage::Whole);
+        let headers = self.drafts.headers(&request, None, Luggage::Whole);
         let size_bytes = value.len();
         self.reply(&request, &headers, &value);
-        let record = self.result(&request, headers, value);
+        let record = self.drafts.result(&request, headers, value);
         let results = Arc::clone(self);
         let sent = Arc::clone(&request);
         let outcome = self.post(record, move |delivery| match delivery {
@@ -179,7 +193,7 @@ impl Results {
 
     fn send_refusal(self: &Arc<Self>, request: &Arc<Request>, refusal: Refusal) {
         let debts = Debts::of(request, if refusal.stage.needs_letter() { 2 } else { 1 });
-        let headers = self.headers(request, Some(&refusal), Luggage::Whole);
+        let headers = self.drafts.headers(request, Some(&refusal), Luggage::Whole);
         self.reply(request, &headers, &[]);
         self.send_error_result(&debts, refusal.clone(), Luggage::Whole);
         if refusal.stage.needs_letter() {
@@ -189,9 +203,7 @@ impl Results {
 
     /// An empty result with the reason in its headers.
     fn send_error_result(self: &Arc<Self>, debts: &Arc<Debts>, refusal: Refusal, luggage: Luggage) {
-        let headers = self.headers(&debts.request, Some(&refusal), luggage);
-        let mut record = self.result(&debts.request, headers, Vec::new());
-        record.key = record.key.filter(|_| luggage == Luggage::Whole);
+        let record = self.drafts.error_result(&debts.request, &refusal, luggage);
         let (results, debt, sent) = (Arc::clone(self), Arc::clone(debts), refusal.clone());
         let outcome = self.post(record, move |delivery| match delivery {
             Ok(()) => {
@@ -210,45 +222,6 @@ impl Results {
         }
     }
 
-    fn result(&self, request: &Request, headers: Headers, value: Vec<u8>) -> OutRecord {
-        OutRecord {
-            topic: Arc::clone(&self.topics.results.topic),
-            partition: Some(request.record.partition % self.topics.results.partitions.max(1)),
-            key: request.record.key.clone(),
-            value: Some(value),
-            headers,
-        }
-    }
-
-    fn headers(&self, request: &Request, refusal: Option<&Refusal>, luggage: Luggage) -> Headers {
-        let served = request.served.as_deref();
-        let ours = ResultHeaders {
-            id: request.id(),
-            model: self.model().to_owned(),
-            version: served.map(|served| served.version),
-            weights_sha256: served.map(|served| served.sha256.clone()),
-            status: refusal.map_or(Status::Ok, |refusal| refusal.status),
-            error: refusal.map(|refusal| refusal.sentence.clone()),
-            source: request.source(),
-        };
-        let pairs = ours.to_pairs();
-        let mut all = Headers::with_capacity(pairs.len() + request.record.headers.len());
-        for (name, value) in pairs {
-            all.push(name, Some(value));
-        }
-        let passed_on = &request.record.headers;
-        let is_bearable = passed_on.len() <= headers::MAX_HEADERS
-            && passed_on.size_bytes() <= headers::MAX_HEADER_BYTES;
-        if luggage == Luggage::Whole && is_bearable {
-            for (name, value) in passed_on.iter() {
-                if !OUR_HEADERS.contains(&name) {
-                    all.push(name.to_owned(), value.map(<[u8]>::to_vec));
-                }
-            }
-        }
-        all
-    }
-
     /// A copy of the result for the caller who waits. It is never waited for: the result is in its topic as well.
     fn reply(self: &Arc<Self>, request: &Request, headers: &Headers, value: &[u8]) {
         if request.headers.reply_to_error.is_some() {
@@ -257,11 +230,12 @@ impl Results {
         let Some(ReplyTo { topic, partition }) = &request.headers.reply_to else {
             return;
         };
-        if **topic != *self.topics.replies.topic || *partition >= self.topics.replies.partitions {
+        let replies = &self.drafts.topics().replies;
+        if **topic != *replies.topic || *partition >= replies.partitions {
             return self.metrics().count_lost_reply("refused");
         }
         let record = OutRecord {
-            topic: Arc::clone(&self.topics.replies.topic),
+            topic: Arc::clone(&replies.topic),
             partition: Some(*partition),
             key: Some(request.id().into_bytes()),
             value: Some(value.to_vec()),
@@ -278,9 +252,4 @@ impl Results {
             self.metrics().count_lost_reply("failed");
         }
     }
-}
-
-fn too_large(size_bytes: usize, reason: &str) -> Refusal {
-    let sentence = format!("the result of {size_bytes} bytes cannot be sent: {reason}");
-    Refusal::new(Status::OutOfRange, Stage::Result, sentence)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use millrace_kafka::{Failure, Headers, OutRecord};
+use millrace_kafka::Failure;
 use millrace_wire::avro::{DeadLetter, Header};
 
 use super::{Debts, Results};
@@ -19,7 +19,7 @@ pub(crate) enum LetterSize {
 }
 
 impl LetterSize {
-    fn smaller(self) -> Option<Self> {
+    pub(super) fn smaller(self) -> Option<Self> {
         match self {
             LetterSize::Whole => Some(LetterSize::WithoutValue),
             LetterSize::WithoutValue => Some(LetterSize::CoordinatesOnly),
@@ -47,7 +47,7 @@ impl Results {
         refusal: Refusal,
         size: LetterSize,
     ) {
-        let record = match self.letter_record(&debts.request, &refusal, size) {
+        let record = match self.drafts.letter(&debts.request, &refusal, size) {
             Ok(record) => record,
             Err(error) => return self.fatal().report(error),
         };
@@ -70,25 +70,14 @@ impl Results {
             (Err(reason), None) => self.unsendable("a dead letter", &reason),
         }
     }
-
-    fn letter_record(
-        &self,
-        request: &Request,
-        refusal: &Refusal,
-        size: LetterSize,
-    ) -> anyhow::Result<OutRecord> {
-        let letter = dead_letter(request, refusal, size, self.model());
-        Ok(OutRecord {
-            topic: Arc::clone(&self.topics.dead_letters.topic),
-            partition: None,
-            key: letter.key.clone(),
-            value: Some(letter.encode()?),
-            headers: Headers::new(),
-        })
-    }
 }
 
-fn dead_letter(request: &Request, refusal: &Refusal, size: LetterSize, model: &str) -> DeadLetter {
+pub(super) fn dead_letter(
+    request: &Request,
+    refusal: &Refusal,
+    size: LetterSize,
+    model: &str,
+) -> DeadLetter {
     let record = &request.record;
     let keep_value = size == LetterSize::Whole;
     let keep_rest = size != LetterSize::CoordinatesOnly;

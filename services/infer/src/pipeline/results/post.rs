@@ -1,12 +1,10 @@
 //! Giving records to the producer, and what to do when it does not take them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_kafka::{DeliveryError, Failure, OutRecord, SendError};
 
 use super::Results;
-use crate::topics::ModelTopics;
 
 /// How long one attempt waits for room in the producer; attempts go on until the producer stops.
 const ROOM_DEADLINE: Duration = Duration::from_secs(1);
@@ -22,14 +20,7 @@ impl Results {
         F: FnOnce(Result<(), DeliveryError>) + Send + 'static,
     {
         let callback = move |delivery: Result<_, DeliveryError>| on_delivery(delivery.map(drop));
-        let limit_bytes = self.limit_bytes(&record.topic);
-        let size_bytes = record.size_bytes();
-        if size_bytes > limit_bytes {
-            let topic = &record.topic;
-            return Err(format!(
-                "topic {topic} takes {limit_bytes} bytes, the record has {size_bytes}"
-            ));
-        }
+        self.drafts.check_size(&record)?;
         let mut attempt = self.producer.send_blocking(record, callback, ROOM_DEADLINE);
         while let Err(not_sent) = attempt {
             let not_sent = *not_sent;
@@ -56,19 +47,6 @@ impl Results {
             };
         }
         Ok(())
-    }
-
-    fn limit_bytes(&self, topic: &Arc<str>) -> usize {
-        let ModelTopics {
-            results,
-            replies,
-            dead_letters,
-            ..
-        } = &self.topics;
-        let target = [results, replies, dead_letters]
-            .into_iter()
-            .find(|target| Arc::ptr_eq(&target.topic, topic));
-        target.map_or(usize::MAX, |target| target.max_record_bytes)
     }
 
     /// The producer retries for as long as it runs, so this is its end, or an error that it cannot get over.
