@@ -62,8 +62,10 @@ _conformance:
 	exit $$failed
 
 faults: export MILLRACE_KILLS ?= 20
-faults: setup ## Kill the sink at 20 random moments instead of 5, with every destination
+faults: export MILLRACE_FAULT_RECORDS ?= 20000
+faults: setup ## More records through every fault of infer, on three brokers; the sink killed 20 times instead of 5
 	cargo build --workspace $(FEATURES) --all-targets
+	cargo test --workspace $(FEATURES) --test faults -- --nocapture
 	scripts/with-broker cargo test --workspace $(FEATURES) --test sink -- kill
 
 lint: setup ## Check formatting, and run clippy, ruff and mypy with warnings as errors

@@ -5,20 +5,24 @@
     reason = "a test that fails shows the logs of its processes"
 )]
 
+mod cluster;
 mod custom_ops;
 mod digits;
 mod line;
 mod models;
 mod process;
+mod proxy;
 mod supervisor;
 mod tap;
 mod wait;
 
+pub use cluster::Cluster;
 pub use custom_ops::fatal_operators;
 pub use digits::{Digits, digits};
 pub use line::{Infer, Line, PATIENCE, project_path};
 pub use models::ModelFolder;
 pub use process::{Process, binary_path, tool};
+pub use proxy::{Api, Proxy, Rule, Side, What};
 pub use supervisor::Supervisor;
 pub use tap::{Feed, Tap, header};
 pub use wait::wait_for;

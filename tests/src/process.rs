@@ -121,19 +121,28 @@ impl Process {
         self.child.wait().expect("a killed process ends");
     }
 
+    /// Stops it where it is (SIGSTOP): it holds what it holds and hears nothing until [`go_on`](Self::go_on).
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after a pause (SIGCONT).
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
     /// Asks it to stop (SIGTERM) and gives back how it ended.
     pub fn terminate(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("kill(1) runs");
-        assert!(status.success(), "{} could not be signalled", self.name);
+        self.signal("TERM");
         wait_for(PATIENCE, &format!("{} to stop", self.name), || {
             self.child
                 .try_wait()
                 .expect("our own child can be waited for")
         })
+    }
+
+    fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
     }
 
     fn check_running(&mut self) {
@@ -154,6 +163,21 @@ impl Drop for Process {
             tail.into_iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// Sends a signal to a process of ours.
+///
+/// # Panics
+/// When there is no such process.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
+    let status = status.expect("kill(1) runs");
+    assert!(
+        status.success(),
+        "process {pid} could not be sent SIG{name}"
+    );
 }
 
 /// What `millrace` prints for these arguments.

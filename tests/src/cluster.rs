@@ -1,0 +1,109 @@
+//! Three real nodes that can be killed one by one, and a proxy before them.
+
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::line::project_path;
+use crate::process::signal;
+use crate::proxy::Proxy;
+
+/// How long a node may take to start beside busy processes, in seconds.
+const START_S: Duration = Duration::from_secs(120);
+
+/// A cluster of its own: every topic has three replicas, of which two must be in sync.
+pub struct Cluster {
+    dir: TempDir,
+    brokers: String,
+    proxy: Proxy,
+}
+
+impl Cluster {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start() -> Self {
+        let dir = TempDir::new().expect("a temporary folder can be made");
+        let brokers = script(&dir, &["start"]);
+        let pairs: Vec<(u16, u16)> = script(&dir, &["proxied"])
+            .split(',')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(from, to)| (port(from), port(to)))
+            .collect();
+        let proxy = Proxy::start(&pairs);
+        Self {
+            dir,
+            brokers,
+            proxy,
+        }
+    }
+
+    /// Where the nodes listen, as `kafka.brokers`.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// What stands before them.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// Ends node 1, 2 or 3 as a power failure of its process would.
+    pub fn kill(&self, node: usize) {
+        signal(self.pid(node), "KILL");
+    }
+
+    /// Stops node 1, 2 or 3 where it is.
+    pub fn pause(&self, node: usize) {
+        signal(self.pid(node), "STOP");
+    }
+
+    /// Lets a node go on after a pause.
+    pub fn go_on(&self, node: usize) {
+        signal(self.pid(node), "CONT");
+    }
+
+    /// Starts the nodes that do not run, and waits until they answer.
+    pub fn start_again(&self) {
+        script(&self.dir, &["start"]);
+    }
+
+    fn pid(&self, node: usize) -> u32 {
+        let pid = script(&self.dir, &["node", &node.to_string()]);
+        pid.parse().expect("a node has a number")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in 1..=3 {
+            // Nothing of it is needed any more, and a clean stop takes seconds. It may be dead already.
+            let pid = std::fs::read_to_string(self.dir.path().join(format!("{node}/broker.pid")));
+            if let Ok(pid) = pid {
+                let _ = Command::new("kill").args(["-KILL", pid.trim()]).status();
+            }
+        }
+    }
+}
+
+fn script(dir: &TempDir, arguments: &[&str]) -> String {
+    let output = Command::new(project_path("scripts/cluster"))
+        .args(arguments)
+        .arg("--dir")
+        .arg(dir.path())
+        .env("BROKER_WAIT_S", START_S.as_secs().to_string())
+        .output()
+        .expect("scripts/cluster runs");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "scripts/cluster {arguments:?}: {complaint}"
+    );
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn port(text: &str) -> u16 {
+    text.parse().expect("scripts/cluster prints ports")
+}
