@@ -100,8 +100,17 @@ impl Line {
         let library = project_path(".native/onnxruntime/libonnxruntime.so");
         let openvino = project_path(".native/openvino/libopenvino_c.so");
         let state = self.dir().join("state");
+        let cache = self.dir().join("model-cache");
         format!(
-            "{extra}\n{}\n[models]\npath = {models:?}\nnames = {names:?}\n[batch]\nmax_rows = {max_rows}\n\
+            "{extra}
+{}
+[models]
+path = {models:?}
+names = {names:?}
+cache = {cache:?}
+[batch]
+max_rows = {max_rows}
+\
              [engine]\nlibrary = {library:?}\ninstances = {engines}\nthreads = 1\n\
              [engine.openvino]\nlibrary = {openvino:?}\n\
              [consumer]\ncommit_interval = \"50ms\"\n[state]\npath = {state:?}\n",

@@ -11,6 +11,9 @@ mod folder;
 pub mod onnx;
 mod report;
 
+/// Raised whenever a model becomes another ONNX model than before, so that kept conversions are not used any more.
+pub const REVISION: u32 = 1;
+
 pub use bigdl::{BigDlFiles, convert_bigdl};
 pub use caffe::{CaffeFiles, convert_files as convert_caffe};
 pub use error::{ConvertError, LayerResult, Problem};

@@ -3,6 +3,8 @@
 mod bad_records;
 mod broker_stopped;
 mod command_line;
+mod control;
+mod converted_models;
 mod crash_loop;
 mod digit_records;
 mod exactly_once;

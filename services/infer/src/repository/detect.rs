@@ -24,6 +24,10 @@ pub(super) enum Format {
     TfLite,
     Paddle,
     TorchScript,
+    /// Converted to ONNX.
+    Caffe,
+    /// Converted to ONNX.
+    BigDl,
 }
 
 /// One model of a folder.
@@ -34,29 +38,15 @@ struct Candidate {
 }
 
 const EXPECTED: &str = "model.onnx; model.xml with model.bin (OpenVINO); saved_model.pb with variables/ or a frozen *.pb \
-                        (TensorFlow); *.tflite; *.pdmodel with *.pdiparams (Paddle); *.pt or *.pth (TorchScript)";
+                        (TensorFlow); *.tflite; *.pdmodel with *.pdiparams (Paddle); *.pt or *.pth (TorchScript); *.caffemodel with *.prototxt (Caffe); *.bigdl \
+                        or *.model (BigDL)";
 
 /// Models that are recognised and cannot be served: ends of names, what they are, and what to do.
-const NOT_SERVED: [(&str, &str, &str); 7] = [
-    (
-        ".caffemodel",
-        "a Caffe model",
-        "make an ONNX model of it: `millrace models convert`",
-    ),
+const NOT_SERVED: [(&str, &str, &str); 4] = [
     (
         ".prototxt",
-        "a Caffe model",
-        "make an ONNX model of it: `millrace models convert`",
-    ),
-    (
-        ".model",
-        "a BigDL model",
-        "make an ONNX model of it: `millrace models convert`",
-    ),
-    (
-        ".bigdl",
-        "a BigDL model",
-        "make an ONNX model of it: `millrace models convert`",
+        "a Caffe model without its weights",
+        "put its *.caffemodel beside it",
     ),
     (".h5", "a Keras model", "export it as a SavedModel"),
     (".keras", "a Keras model", "export it as a SavedModel"),
@@ -77,13 +67,20 @@ impl Format {
             Self::TfLite => "TFLite",
             Self::Paddle => "Paddle",
             Self::TorchScript => "TorchScript",
+            Self::Caffe => "Caffe",
+            Self::BigDl => "BigDL",
         }
+    }
+
+    /// Whether it becomes ONNX before an engine sees it.
+    pub(super) fn is_converted(self) -> bool {
+        matches!(self, Self::Caffe | Self::BigDl)
     }
 
     /// The engines that read it, the usual one first.
     fn engines(self) -> &'static [EngineKind] {
         match self {
-            Self::Onnx => &[EngineKind::Onnx, EngineKind::OpenVino],
+            Self::Onnx | Self::Caffe | Self::BigDl => &[EngineKind::Onnx, EngineKind::OpenVino],
             Self::TorchScript => &[EngineKind::Torch],
             Self::OpenVinoIr
             | Self::SavedModel
@@ -167,6 +164,10 @@ fn candidates(place: &str, names: &[String]) -> Result<Vec<Candidate>, ModelErro
             "tflite" => (Format::TfLite, None),
             "pdmodel" => (Format::Paddle, Some("pdiparams")),
             "pt" | "pth" => (Format::TorchScript, None),
+            "caffemodel" | "bigdl" | "model" => {
+                found.push(to_convert(place, &top, (name, end))?);
+                continue;
+            }
             _ => continue,
         };
         let mut files = vec![(*name).to_owned()];
@@ -181,6 +182,33 @@ fn candidates(place: &str, names: &[String]) -> Result<Vec<Candidate>, ModelErro
         });
     }
     Ok(found)
+}
+
+/// A model whose other files have names of their own: texts of Caffe, weights of BigDL.
+fn to_convert(
+    place: &str,
+    top: &[&str],
+    (name, end): (&str, &str),
+) -> Result<Candidate, ModelError> {
+    let mut files: Vec<String> = top.iter().map(|&file| file.to_owned()).collect();
+    let mut format = Format::BigDl;
+    if end == "caffemodel" {
+        format = Format::Caffe;
+        files.retain(|file| file == name || file.ends_with(".prototxt"));
+        if files.len() < 2 {
+            return Err(ModelError::HalfAModel {
+                place: place.to_owned(),
+                name: name.to_owned(),
+                missing: "a *.prototxt".to_owned(),
+            });
+        }
+    }
+    files.sort_unstable();
+    Ok(Candidate {
+        format,
+        main: name.to_owned(),
+        files,
+    })
 }
 
 /// The file of the same stem without which a model is half a model.
@@ -280,6 +308,12 @@ mod tests {
         );
         check(&["m.pt"], (Format::TorchScript, Torch, "m.pt"));
         check(&["m.pth"], (Format::TorchScript, Torch, "m.pth"));
+        check(
+            &["deploy.prototxt", "n.caffemodel"],
+            (Format::Caffe, Onnx, "n.caffemodel"),
+        );
+        check(&["m.bigdl", "weights"], (Format::BigDl, Onnx, "m.bigdl"));
+        check(&["b.model"], (Format::BigDl, Onnx, "b.model"));
     }
 
     #[test]
@@ -331,16 +365,12 @@ mod tests {
         assert!(complaint(&["a", "b"], None).contains("1 other"));
         assert!(complaint(&["a.xml", "b.bin"], None).contains("a.bin"));
         assert!(complaint(&["a.pdmodel"], None).contains("a.pdiparams"));
+        assert!(complaint(&["a.caffemodel"], None).contains("a *.prototxt"));
     }
 
     #[test]
     fn models_that_are_not_served_are_recognised() {
-        for (name, what) in [
-            ("n.caffemodel", "Caffe"),
-            ("deploy.prototxt", "Caffe"),
-            ("b.model", "BigDL"),
-            ("k.h5", "Keras"),
-        ] {
+        for (name, what) in [("deploy.prototxt", "Caffe"), ("k.h5", "Keras")] {
             let error = complaint(&[name], None);
             assert!(
                 error.contains(what) && error.contains("not served"),

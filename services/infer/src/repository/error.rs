@@ -124,6 +124,15 @@ pub(crate) enum ModelError {
         /// Another one.
         other: String,
     },
+    /// A model of Caffe or BigDL cannot become ONNX.
+    #[error("{place} cannot be converted to ONNX; millrace models convert does the same by hand")]
+    Convert {
+        /// The version's folder.
+        place: String,
+        /// Which layer of which file, and why.
+        #[source]
+        source: Arc<millrace_convert::ConvertError>,
+    },
     /// Files are not what they were when the version was found.
     #[error("{place} changed while it was in use: put changed files under a new version number")]
     Changed {

@@ -13,6 +13,7 @@ use crate::settings::{Settings, is_topic_name};
 
 mod cache;
 mod confine;
+mod converted;
 mod crypt;
 mod detect;
 mod digest;
@@ -38,6 +39,7 @@ pub(crate) use place::Place;
 pub(crate) use source::{ModelSource, OpenFiles};
 
 use cache::{Cache, Cached};
+use converted::Conversions;
 use crypt::{Encryption, Vault, plain_name};
 use layout::Listing;
 use remote::{Remote, Wanted};
@@ -59,6 +61,7 @@ struct Inner {
     names: Vec<String>,
     general: ModelOptions,
     vault: Arc<Vault>,
+    conversions: Arc<Conversions>,
 }
 
 #[derive(Debug)]
@@ -100,6 +103,7 @@ impl Repository {
                 names: models.names.clone(),
                 general: ModelOptions::general(settings),
                 vault: Arc::new(Vault::open(models)?),
+                conversions: Arc::new(Conversions::new(&models.cache, models.cache_bytes)),
             }),
         })
     }
@@ -204,6 +208,7 @@ impl Repository {
             fingerprint,
             encryption,
             vault: Arc::clone(&self.inner.vault),
+            conversions: Arc::clone(&self.inner.conversions),
             _cached: here.cached,
         };
         let weights = held.weights()?;

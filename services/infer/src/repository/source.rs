@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cache::Cached;
+use super::converted::{self, Conversions};
 use super::crypt::{Encryption, Vault, plain_name};
 use super::detect::Detected;
 use super::scratch::Scratch;
@@ -40,6 +41,7 @@ pub(super) struct Held {
     pub(super) fingerprint: Fingerprint,
     pub(super) encryption: Option<Encryption>,
     pub(super) vault: Arc<Vault>,
+    pub(super) conversions: Arc<Conversions>,
     /// Keeps it in the cache.
     pub(super) _cached: Option<Cached>,
 }
@@ -50,6 +52,8 @@ pub(crate) struct OpenFiles {
     /// Where they are.
     pub(crate) files: ModelFiles,
     held: Arc<Held>,
+    /// Keeps the converted model in the cache.
+    _converted: Option<Cached>,
     /// Plain copies of encrypted files.
     _private: Option<Scratch>,
 }
@@ -78,11 +82,23 @@ impl ModelSource {
             .map_or_else(|| held.folder.clone(), |opened| opened.path().to_owned());
         let detected = &held.detected;
         confine::check_content(&folder, detected.format, &detected.main)?;
-        let main = if detected.main.is_empty() {
+        let mut main = if detected.main.is_empty() {
             folder.clone()
         } else {
             folder.join(&detected.main)
         };
+        let mut kept = None;
+        if detected.format.is_converted() {
+            let shapes = converted::shapes(self.options.signature.declared().as_ref());
+            if private.is_some() {
+                main = converted::beside(&folder, &shapes)?;
+            } else {
+                let made = held.conversions.kept((&folder, &self.sha256), &shapes)?;
+                held.check_unchanged()?;
+                main = made.folder.join(converted::MADE);
+                kept = Some(made);
+            }
+        }
         Ok(OpenFiles {
             files: ModelFiles {
                 folder,
@@ -91,6 +107,7 @@ impl ModelSource {
                 declared: self.options.signature.declared(),
             },
             held: Arc::clone(held),
+            _converted: kept,
             _private: private,
         })
     }

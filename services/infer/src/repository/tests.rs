@@ -319,3 +319,54 @@ fn a_version_whose_files_change_has_another_fingerprint_and_is_not_read_any_more
         assert!(error.to_string().contains("new version number"), "{error}");
     }
 }
+
+/// A version folder with a small model of Caffe.
+fn caffe_folder() -> TempDir {
+    let served = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/convert/served/caffe/1");
+    let folder = tempfile::tempdir().unwrap();
+    let version = folder.path().join("m/1");
+    fs::create_dir_all(&version).unwrap();
+    for file in ["deploy.prototxt", "weights.caffemodel"] {
+        fs::copy(served.join(file), version.join(file)).unwrap();
+    }
+    folder
+}
+
+/// Fetches and opens the only version; answers where the model for the engine lies.
+fn opened(settings: &Settings) -> Result<std::path::PathBuf, ModelError> {
+    let repository = Repository::open(settings)?;
+    let found = repository.scan()?;
+    let source = repository.fetch(&found[0].name, found[0].wanted()?[0])?;
+    Ok(source.open()?.files.main)
+}
+
+#[test]
+fn a_caffe_model_becomes_onnx_once_and_is_kept() {
+    let (folder, cache) = (caffe_folder(), tempfile::tempdir().unwrap());
+    let mut settings = settings(folder.path(), &[]);
+    settings.models.cache = cache.path().to_owned();
+    let first = opened(&settings).unwrap();
+    assert!(first.starts_with(cache.path()));
+    let made = fs::metadata(&first).unwrap().modified().unwrap();
+    assert_eq!(opened(&settings).unwrap(), first);
+    assert_eq!(fs::metadata(&first).unwrap().modified().unwrap(), made);
+
+    // What was kept is not believed when it was changed.
+    let good = fs::read(&first).unwrap();
+    fs::write(&first, "other").unwrap();
+    assert_eq!(fs::read(opened(&settings).unwrap()).unwrap(), good);
+}
+
+#[test]
+fn a_layer_that_is_not_known_is_named_with_its_file() {
+    let (folder, cache) = (caffe_folder(), tempfile::tempdir().unwrap());
+    let mut settings = settings(folder.path(), &[]);
+    settings.models.cache = cache.path().to_owned();
+    let text = folder.path().join("m/1/deploy.prototxt");
+    let changed = fs::read_to_string(&text).unwrap().replace("LRN", "Warp");
+    fs::write(&text, changed).unwrap();
+    let error = format!("{:#}", anyhow::Error::from(opened(&settings).unwrap_err()));
+    for word in ["deploy.prototxt", "Warp", "not known"] {
+        assert!(error.contains(word), "{error}");
+    }
+}

@@ -46,7 +46,9 @@ pub(super) fn check_content(
         | Format::FrozenGraph
         | Format::TfLite
         | Format::Paddle
-        | Format::TorchScript => Ok(BTreeSet::new()),
+        | Format::TorchScript
+        | Format::Caffe
+        | Format::BigDl => Ok(BTreeSet::new()),
     }
 }
 
