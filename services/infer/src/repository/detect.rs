@@ -181,6 +181,11 @@ fn candidates(place: &str, names: &[String]) -> Result<Vec<Candidate>, ModelErro
             files,
         });
     }
+    // SentencePiece and others call their vocabularies so.
+    let is_named_model = |candidate: &Candidate| candidate.main.ends_with(".model");
+    if !found.iter().all(is_named_model) {
+        found.retain(|candidate| !is_named_model(candidate));
+    }
     Ok(found)
 }
 
@@ -314,6 +319,10 @@ mod tests {
         );
         check(&["m.bigdl", "weights"], (Format::BigDl, Onnx, "m.bigdl"));
         check(&["b.model"], (Format::BigDl, Onnx, "b.model"));
+        check(
+            &["model.onnx", "tokenizer.model"],
+            (Format::Onnx, Onnx, "model.onnx"),
+        );
     }
 
     #[test]
