@@ -32,8 +32,8 @@ pub(crate) enum Command {
     Canary(serving::CanaryArgs),
     /// Make an ONNX model of a folder with a model of Caffe or BigDL
     ///
-    /// Exit code 1 says that a layer cannot be converted, and the error names
-    /// it.
+    /// Infer does the same when it loads such a folder. Exit code 1 says that
+    /// a layer cannot be converted, and the error names it.
     Convert(convert::Args),
     /// Encrypt a model's file with AES-256-GCM, for a repository that others read
     Encrypt(crypt::Args),
