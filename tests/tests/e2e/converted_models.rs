@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use e2e::{Infer, Line, project_path};
+use e2e::{Infer, Line, PATIENCE, project_path, wait_for};
 use serde_json::{Value, json};
 
 const SERVED: &str = "tests/convert/served";
@@ -32,13 +32,14 @@ fn models_of_caffe_and_bigdl_answer_over_http_as_where_they_came_from() {
     }
 }
 
+/// The first answer but "it is being loaded": one model is ready before the other.
 fn predict(url: &str, body: &Value) -> Value {
     let client = reqwest::blocking::Client::new();
-    let answer = client
-        .post(url)
-        .body(body.to_string())
-        .send()
-        .expect("ingest answers");
+    let answer = wait_for(PATIENCE, "the model to be loaded", || {
+        let request = client.post(url).body(body.to_string());
+        let answer = request.send().expect("ingest answers");
+        (answer.status() != 503).then_some(answer)
+    });
     let status = answer.status();
     let text = answer.text().expect("the answer is text");
     assert!(status.is_success(), "{status}: {text}");

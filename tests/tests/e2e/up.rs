@@ -25,8 +25,11 @@ impl Up {
     fn start() -> Self {
         let data = TempDir::new().unwrap();
         let models = data.path().join("models");
-        fs::create_dir(&models).unwrap();
-        std::os::unix::fs::symlink(project_path("models/digits"), models.join("digits")).unwrap();
+        // A copy: a link that leaves the repository is refused.
+        let version = models.join("digits/1");
+        fs::create_dir_all(&version).unwrap();
+        let model = project_path("models/digits/1/model.onnx");
+        fs::copy(model, version.join("model.onnx")).unwrap();
         let prefix = format!("up-{}", uuid::Uuid::new_v4().simple());
         let log = fs::File::create(data.path().join("up.log")).unwrap();
         let mut child = Command::new(binary_path("millrace"))
