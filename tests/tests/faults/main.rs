@@ -1,14 +1,14 @@
 //! Faults, on a cluster of three nodes, while records flow: what infer promises about results holds through them.
 //!
-//! A short form runs with all tests; `make faults` sends more records through each fault.
+//! `make test` runs the rows of `short`; `make faults` all of them, with more records.
 
 #![allow(
     clippy::print_stdout,
     reason = "each run says how many records went through it"
 )]
 
-mod broker_rows;
-mod infer_rows;
+mod full;
 mod ledger;
-mod network_rows;
 mod rig;
+mod scenes;
+mod short;

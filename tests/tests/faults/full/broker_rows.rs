@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::rig::{Delivery, Rig};
+use crate::scenes::kill_all;
 
 #[test]
 fn each_node_killed_in_turn_exactly_once() {
@@ -25,22 +26,6 @@ fn all_nodes_killed_at_once_at_least_once() {
     let _infers = [rig.infer("first"), rig.infer("second")];
     rig.run(kill_all);
     rig.settle();
-}
-
-#[test]
-fn all_nodes_killed_at_once_exactly_once() {
-    let rig = Rig::new(Delivery::ExactlyOnce);
-    let _infers = [rig.infer("first"), rig.infer("second")];
-    rig.run(kill_all);
-    rig.settle();
-}
-
-fn kill_all(rig: &Rig) {
-    for node in 1..=3 {
-        rig.cluster().kill(node);
-    }
-    rig.cluster().start_again();
-    rig.wait_for_progress();
 }
 
 #[test]

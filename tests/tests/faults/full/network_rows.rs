@@ -6,38 +6,7 @@ use std::time::Duration;
 use e2e::{Api, Rule, Side, What};
 
 use crate::rig::{Delivery, Rig};
-
-fn rule(api: Api, side: Side, what: What) -> Rule {
-    Rule {
-        api: Some(api),
-        node: None,
-        side,
-        what,
-        times: 1,
-    }
-}
-
-fn exactly_once_through(rules: &[Rule]) {
-    let rig = Rig::new(Delivery::ExactlyOnce);
-    let _infer = rig.proxied_infer("proxied");
-    let proxy = rig.cluster().proxy();
-    rig.run(|rig| {
-        for rule in rules {
-            let number = proxy.add(*rule);
-            e2e::wait_for(Duration::from_secs(60), &format!("{rule:?}"), || {
-                (proxy.followed(number) > 0).then_some(())
-            });
-            rig.wait_for_progress();
-            proxy.end(number);
-        }
-    });
-    rig.settle();
-}
-
-#[test]
-fn the_answer_to_a_commit_is_lost() {
-    exactly_once_through(&[rule(Api::EndTxn, Side::Response, What::Lose)]);
-}
+use crate::scenes::{exactly_once_through, rule};
 
 #[test]
 fn the_connection_ends_instead_of_the_answer_to_a_commit() {

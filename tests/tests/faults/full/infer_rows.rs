@@ -6,36 +6,14 @@ use std::time::{Duration, Instant};
 use e2e::Process;
 
 use crate::rig::{Delivery, Rig};
+use crate::scenes::kill_three_times;
 
 /// Longer than the session timeout of the group, so that others take over.
 const FROZEN: Duration = Duration::from_secs(15);
 
 #[test]
-fn killed_three_times_exactly_once() {
-    kill_three_times(Delivery::ExactlyOnce);
-}
-
-#[test]
 fn killed_three_times_at_least_once() {
     kill_three_times(Delivery::AtLeastOnce);
-}
-
-fn kill_three_times(delivery: Delivery) {
-    let rig = Rig::new(delivery);
-    let first = rig.infer("first");
-    let mut second = Some(rig.infer("second"));
-    rig.run(|rig| {
-        first.kill_9();
-        rig.wait_for_progress();
-        for name in ["third", "fourth"] {
-            let next = rig.infer(name);
-            if let Some(infer) = second.replace(next) {
-                infer.kill_9();
-            }
-            rig.wait_for_progress();
-        }
-    });
-    rig.settle();
 }
 
 #[test]
