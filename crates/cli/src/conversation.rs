@@ -122,7 +122,6 @@ impl Asking {
     /// # Errors
     /// The record is too large, or the broker takes nothing.
     pub(crate) fn send(&self, question: Question, deadline: Instant) -> anyhow::Result<()> {
-        let size_bytes = question.payload.len();
         let headers = RequestHeaders {
             id: Some(question.id),
             reply_to: Some(self.reply_to.clone()),
@@ -137,6 +136,15 @@ impl Asking {
             value: Some(question.payload),
             headers: written(&headers),
         };
+        self.send_record(record, deadline)
+    }
+
+    /// Sends a record of the caller's own making, waiting for room until the deadline.
+    ///
+    /// # Errors
+    /// As those of [`Self::send`].
+    pub(crate) fn send_record(&self, record: OutRecord, deadline: Instant) -> anyhow::Result<()> {
+        let size_bytes = record.size_bytes();
         let undelivered = self.undelivered.0.clone();
         let on_delivery = move |outcome: Result<_, millrace_kafka::DeliveryError>| {
             if let Err(error) = outcome {
@@ -151,6 +159,11 @@ impl Asking {
             .with_context(|| format!("a record of {size_bytes} bytes was not sent"))
     }
 
+    /// Where replies come back, for `mr-reply-to`.
+    pub(crate) fn reply_to(&self) -> &ReplyTo {
+        &self.reply_to
+    }
+
     /// The next reply; `None` when there was none for so long.
     ///
     /// # Errors
@@ -160,11 +173,22 @@ impl Asking {
         patience: Duration,
         decoder: &mut Decoder,
     ) -> anyhow::Result<Option<Reply>> {
+        match self.next_record(patience)? {
+            Some(record) => reply(record, decoder).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The next reply as it came; `None` when there was none for so long.
+    ///
+    /// # Errors
+    /// A question did not reach the broker, or replies cannot be read.
+    pub(crate) fn next_record(&self, patience: Duration) -> anyhow::Result<Option<Record>> {
         if let Ok(sentence) = self.undelivered.1.try_recv() {
             bail!(sentence);
         }
         match self.replies.recv_timeout(patience) {
-            Ok(record) => reply(record, decoder).map(Some),
+            Ok(record) => Ok(Some(record)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
                 bail!(

@@ -21,6 +21,7 @@ mod predict;
 mod predictions;
 mod produce;
 mod progress;
+mod replay;
 mod rows;
 mod score;
 mod seconds;
@@ -83,6 +84,13 @@ enum Command {
     /// Exit code 7 says that everything is done and some rows have an error
     /// instead of outputs.
     Score(Box<score::Args>),
+    /// Run past or live requests through another version, and compare the answers
+    ///
+    /// The version must be loaded (its model.toml says versions, or a label names
+    /// it). It answers this command alone: what the line has answered, or is to
+    /// answer, stays as it is. The results go to the topic --to. After a kill the
+    /// same command goes on.
+    Replay(Box<replay::Args>),
     /// Put the rows of files on a model's request topic
     Produce(Box<produce::Args>),
     /// See records that could never succeed, write them back, delete them
@@ -124,6 +132,7 @@ fn run(args: Args, output: Output) -> anyhow::Result<()> {
         Command::Models(command) => models::run(&command, open, output),
         Command::Predict(command) => predict::run(&command, &connection, output),
         Command::Produce(command) => produce::run(&command, &connection, output),
+        Command::Replay(command) => replay::run(&command, &connection.open()?, output),
         Command::Score(command) => score::run(&command, &connection, output),
         Command::Status(command) => status::run(&command, &open()?, output),
         Command::Tail(command) => tail::run(&command, &open()?, output),

@@ -16,6 +16,8 @@ pub(crate) enum Total {
     Rows(u64),
     /// Where rows are not counted before they are read.
     Bytes(u64),
+    /// There is no end that is known.
+    Open,
 }
 
 /// What is done.
@@ -29,6 +31,7 @@ pub(crate) struct Done {
 pub(crate) struct Progress {
     /// What is being done, as in "scored".
     verb: &'static str,
+    noun: &'static str,
     total: Total,
     bar: Option<ProgressBar>,
     next_line: Instant,
@@ -44,6 +47,7 @@ impl Progress {
         let length = match total {
             Total::Rows(rows) => rows,
             Total::Bytes(bytes) => bytes,
+            Total::Open => 0,
         };
         let bar = io::stderr().is_terminal().then(|| {
             let bar =
@@ -53,12 +57,18 @@ impl Progress {
         });
         Self {
             verb,
+            noun: "rows",
             total,
             bar,
             next_line: now + LINE_INTERVAL,
             since: (now, done),
             newer: (now, done),
         }
+    }
+
+    /// The same for something else than rows.
+    pub(crate) fn of(self, noun: &'static str) -> Self {
+        Self { noun, ..self }
     }
 
     /// Shows how far it is; cheap enough to be called often.
@@ -90,7 +100,7 @@ impl Progress {
 
     fn part(&self, done: Done) -> u64 {
         match self.total {
-            Total::Rows(_) => done.rows,
+            Total::Rows(_) | Total::Open => done.rows,
             Total::Bytes(_) => done.bytes,
         }
     }
@@ -101,22 +111,15 @@ impl Progress {
         let rows_per_second = rate(done.rows - before.rows.min(done.rows), seconds);
         let part = self.part(done);
         let pace = rate(part - self.part(before).min(part), seconds);
+        let (count, noun) = (grouped(done.rows), self.noun);
+        let per_second = grouped(rounded(rows_per_second));
         let (whole, of) = match self.total {
-            Total::Rows(rows) => (
-                rows,
-                format!("{} of {} rows", grouped(done.rows), grouped(rows)),
-            ),
-            Total::Bytes(bytes) => (
-                bytes,
-                format!("{} rows, {} %", grouped(done.rows), percent(part, bytes)),
-            ),
+            Total::Rows(rows) => (rows, format!("{count} of {} {noun}", grouped(rows))),
+            Total::Bytes(bytes) => (bytes, format!("{count} {noun}, {} %", percent(part, bytes))),
+            Total::Open => return format!("{count} {noun}, {per_second}/s"),
         };
         let left = whole.saturating_sub(part);
-        format!(
-            "{of}, {}/s, {}",
-            grouped(rounded(rows_per_second)),
-            time_left(left, pace)
-        )
+        format!("{of}, {per_second}/s, {}", time_left(left, pace))
     }
 }
 

@@ -59,7 +59,7 @@ pub use follower::{FollowFrom, FollowPartitions, Follower, FollowerSettings};
 pub use group::{Committing, GroupConsumer, GroupSettings};
 pub use headers::Headers;
 pub use intake::{Intake, StartAt, TopicPartition};
-pub use membership::Membership;
+pub use membership::{LoneGroup, Membership};
 pub use metrics::Metrics;
 pub use offsets::PartitionLag;
 pub use producer::{Compression, Producer, ProducerSettings};

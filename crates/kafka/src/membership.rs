@@ -8,9 +8,15 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::closing;
+use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::Error;
 use crate::intake::TopicPartition;
+use crate::metrics::Metrics;
+
+/// How long librdkafka's destructor may take.
+const DESTROY: Duration = Duration::from_secs(5);
 
 /// A member of a group, as long as it is one. Had from a ticket's tenure.
 #[derive(Clone, Default)]
@@ -58,6 +64,57 @@ impl Membership {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         }))
+    }
+}
+
+/// A group without members whose progress one process writes, in transactions: the offsets outlive
+/// the process. Who it is that writes must be settled otherwise, as by the name of the transactions.
+pub struct LoneGroup {
+    consumer: Option<Arc<BaseConsumer<Context>>>,
+}
+
+impl LoneGroup {
+    /// Prepares a client; neither connects nor joins.
+    ///
+    /// # Errors
+    /// `OptionRefused`, `Settings`, `LibraryTooOld`.
+    pub fn open(cluster: &Cluster, group: &str) -> Result<Self, Error> {
+        let safety = [
+            ("group.id", group.to_owned()),
+            ("enable.auto.commit", "false".to_owned()),
+        ];
+        let config = cluster.client_config(&[], &safety)?;
+        let consumer = config
+            .create_with_context(Context::new("group", "", &Metrics::default()))
+            .map_err(|source| Error::Settings {
+                client: "group",
+                source,
+            })?;
+        Ok(Self {
+            consumer: Some(Arc::new(consumer)),
+        })
+    }
+
+    /// The standing with which its progress is committed and read.
+    #[must_use]
+    pub fn membership(&self) -> Membership {
+        self.consumer
+            .as_ref()
+            .map_or_else(Membership::default, Membership::of)
+    }
+}
+
+impl fmt::Debug for LoneGroup {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LoneGroup").finish_non_exhaustive()
+    }
+}
+
+impl Drop for LoneGroup {
+    fn drop(&mut self) {
+        if let Some(consumer) = self.consumer.take().and_then(Arc::into_inner) {
+            closing::drop_within(consumer, "group", DESTROY);
+        }
     }
 }
 

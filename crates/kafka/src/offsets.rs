@@ -53,18 +53,7 @@ impl Admin {
         for partition in 0..count {
             list.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
         }
-        let config = self
-            .cluster
-            .client_config(&[], &[("group.id", group.to_owned())])?;
-        let context = Context::new("admin", "", &Metrics::default());
-        // Never subscribes, so it never joins the group.
-        let consumer: BaseConsumer<Context> =
-            config
-                .create_with_context(context)
-                .map_err(|source| Error::Settings {
-                    client: "admin",
-                    source,
-                })?;
+        let consumer = self.lone_consumer(group)?;
         let answer = consumer.committed_offsets(list, REQUEST);
         closing::drop_within(consumer, "admin", REQUEST);
         let answer = answer.map_err(|source| self.error(&what, source))?;
@@ -78,6 +67,48 @@ impl Admin {
             }
         }
         Ok(committed)
+    }
+
+    /// The first record of each partition that is as young as this time, by partition; its end where
+    /// none is.
+    ///
+    /// # Errors
+    /// `NoTopic`, or `Kafka` when the broker does not answer or refuses.
+    pub fn offsets_since(&self, topic: &str, unix_ms: i64) -> Result<BTreeMap<i32, i64>, Error> {
+        let what = format!("looking for a time in topic {topic}");
+        let mut offsets = self.end_offsets(topic)?;
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for partition in offsets.keys() {
+            list.add_partition_offset(topic, *partition, Offset::Offset(unix_ms))
+                .map_err(|source| self.error(&what, source))?;
+        }
+        let consumer = self.lone_consumer("millrace-times")?;
+        let answer = consumer.offsets_for_times(list, REQUEST);
+        closing::drop_within(consumer, "admin", REQUEST);
+        let answer = answer.map_err(|source| self.error(&what, source))?;
+        for element in answer.elements() {
+            element
+                .error()
+                .map_err(|source| self.error(&what, source))?;
+            if let Offset::Offset(offset) = element.offset() {
+                offsets.insert(element.partition(), offset);
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// A consumer that never subscribes, so that it never joins the group.
+    fn lone_consumer(&self, group: &str) -> Result<BaseConsumer<Context>, Error> {
+        let config = self
+            .cluster
+            .client_config(&[], &[("group.id", group.to_owned())])?;
+        let context = Context::new("admin", "", &Metrics::default());
+        config
+            .create_with_context(context)
+            .map_err(|source| Error::Settings {
+                client: "admin",
+                source,
+            })
     }
 
     /// How far the group is behind, by partition.

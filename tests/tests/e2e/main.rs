@@ -24,6 +24,7 @@ mod predict;
 mod produce;
 mod python_arrow;
 mod readme_commands;
+mod replay;
 mod score_formats;
 mod score_killed;
 mod secrets;

@@ -11,6 +11,9 @@ pub use result::{ResultHeaders, ResultHeadersRef, Source, SourceRef};
 pub const ID: &str = "mr-id";
 /// Where the answer should go besides the results topic: `topic/partition`.
 pub const REPLY_TO: &str = "mr-reply-to";
+/// Whoever asks wants the reply and nothing else: there is neither a result nor a dead letter. Needs
+/// a usable [`REPLY_TO`], else it says nothing.
+pub const REPLY_ONLY: &str = "mr-reply-only";
 /// Unix milliseconds after which nobody waits for the answer.
 pub const DEADLINE: &str = "mr-deadline";
 /// The model version, as a decimal number.
@@ -33,8 +36,12 @@ pub const STATUS: &str = "mr-status";
 pub const ERROR: &str = "mr-error";
 /// How often the record was tried before it was written again: a decimal number.
 pub const ATTEMPTS: &str = "mr-attempts";
+/// Of a note beside a dead letter: the letter `partition@offset` was written back.
+pub const REQUEUED: &str = "mr-requeued";
 /// The request's coordinates: `topic/partition/offset`.
 pub const SOURCE: &str = "mr-source";
+/// Of a replay's results: its id, how long the answer took, and the time of the request.
+pub const REPLAY: &str = "mr-replay";
 /// SHA-256 of the weights that answered, in hexadecimal digits.
 pub const WEIGHTS_SHA256: &str = "mr-weights-sha256";
 

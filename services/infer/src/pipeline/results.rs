@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use millrace_kafka::{Failure, Headers, OutRecord, Producer};
+use millrace_kafka::{Failure, Headers, Producer};
 use millrace_wire::Status;
-use millrace_wire::headers::ReplyTo;
 
 use super::desk::Desk;
 use super::outcome::{Outcome, Refusal, Resend, Settled, Verdict};
@@ -18,6 +17,7 @@ mod draft;
 mod entry;
 mod letter;
 mod post;
+mod reply;
 mod transactor;
 
 use draft::{Luggage, too_large};
@@ -140,6 +140,9 @@ impl Results {
 
     fn send(self: &Arc<Self>, outcome: Outcome) {
         let Outcome { request, verdict } = outcome;
+        if self.drafts.is_reply_only(&request) {
+            return self.reply_alone(&request, verdict);
+        }
         if let Some(counter) = &self.counter {
             return self.hand_over(counter, request, verdict);
         }
@@ -224,23 +227,13 @@ impl Results {
 
     /// A copy of the result for the caller who waits. It is never waited for: the result is in its topic as well.
     fn reply(self: &Arc<Self>, request: &Request, headers: &Headers, value: &[u8]) {
-        if request.headers.reply_to_error.is_some() {
-            return self.metrics().count_lost_reply("refused");
-        }
-        let Some(ReplyTo { topic, partition }) = &request.headers.reply_to else {
-            return;
+        let partition = match self.drafts.reply_place(request) {
+            Ok(Some(partition)) => partition,
+            Ok(None) => return,
+            Err(()) => return self.metrics().count_lost_reply("refused"),
         };
-        let replies = &self.drafts.topics().replies;
-        if **topic != *replies.topic || *partition >= replies.partitions {
-            return self.metrics().count_lost_reply("refused");
-        }
-        let record = OutRecord {
-            topic: Arc::clone(&replies.topic),
-            partition: Some(*partition),
-            key: Some(request.id().into_bytes()),
-            value: Some(value.to_vec()),
-            headers: headers.clone(),
-        };
+        let content = (headers.clone(), value.to_vec());
+        let record = self.drafts.reply(request, partition, content);
         let results = Arc::clone(self);
         let outcome = self.post(record, move |delivery| match delivery {
             Ok(()) => {

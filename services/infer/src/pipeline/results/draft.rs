@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millrace_kafka::{Headers, OutRecord};
 use millrace_wire::Status;
-use millrace_wire::headers::{self, ResultHeaders};
+use millrace_wire::headers::{self, ReplyTo, ResultHeaders};
 
 use super::letter::{LetterSize, dead_letter};
 use crate::pipeline::outcome::{Refusal, Stage};
@@ -12,9 +12,10 @@ use crate::pipeline::request::Request;
 use crate::topics::ModelTopics;
 
 /// Headers that speak to us, or that we write anew; all others are passed on.
-const OUR_HEADERS: [&str; 12] = [
+const OUR_HEADERS: [&str; 13] = [
     headers::ID,
     headers::REPLY_TO,
+    headers::REPLY_ONLY,
     headers::DEADLINE,
     headers::VERSION,
     headers::LABEL,
@@ -56,8 +57,42 @@ impl Drafts {
         &self.model
     }
 
-    pub(crate) fn topics(&self) -> &ModelTopics {
-        &self.topics
+    /// Where the reply goes; `None` if no caller waits.
+    ///
+    /// # Errors
+    /// The place is not on the topic of replies.
+    pub(crate) fn reply_place(&self, request: &Request) -> Result<Option<i32>, ()> {
+        if request.headers.reply_to_error.is_some() {
+            return Err(());
+        }
+        let Some(ReplyTo { topic, partition }) = &request.headers.reply_to else {
+            return Ok(None);
+        };
+        let replies = &self.topics.replies;
+        let is_ours = **topic == *replies.topic && *partition < replies.partitions;
+        is_ours.then_some(Some(*partition)).ok_or(())
+    }
+
+    /// Whether the reply is all that is wanted: no result, no dead letter.
+    pub(crate) fn is_reply_only(&self, request: &Request) -> bool {
+        let is_asked_for = request.record.headers.get_first(headers::REPLY_ONLY);
+        is_asked_for.is_some() && matches!(self.reply_place(request), Ok(Some(_)))
+    }
+
+    /// The reply record.
+    pub(crate) fn reply(
+        &self,
+        request: &Request,
+        partition: i32,
+        (headers, value): (Headers, Vec<u8>),
+    ) -> OutRecord {
+        OutRecord {
+            topic: Arc::clone(&self.topics.replies.topic),
+            partition: Some(partition),
+            key: Some(request.id().into_bytes()),
+            value: Some(value),
+            headers,
+        }
     }
 
     /// A result with these headers.

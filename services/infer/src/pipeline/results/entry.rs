@@ -22,6 +22,8 @@ pub(crate) struct Entry {
 
 #[derive(Debug)]
 enum Form {
+    /// Answered by a reply alone: there is no record, only the offset.
+    Reply,
     Answer {
         size_bytes: usize,
     },
@@ -78,6 +80,15 @@ impl Entry {
         Ok(entry)
     }
 
+    /// Only the offset of a request that was replied to.
+    pub(crate) fn of_reply(request: Arc<Request>) -> Self {
+        Self {
+            request,
+            records: Vec::new(),
+            form: Form::Reply,
+        }
+    }
+
     /// Bytes of its records.
     pub(crate) fn size_bytes(&self) -> usize {
         self.records.iter().map(OutRecord::size_bytes).sum()
@@ -94,6 +105,7 @@ impl Entry {
         reason: &str,
     ) -> anyhow::Result<()> {
         match (&mut self.form, refused) {
+            (Form::Reply, _) => anyhow::bail!("a reply has no records: {reason}"),
             (Form::Answer { size_bytes }, _) => {
                 self.form = Form::of(too_large(*size_bytes, reason));
             }
@@ -142,6 +154,7 @@ impl Entry {
     /// It is durable: counts it and finishes the request.
     pub(crate) fn finish(&self, metrics: &ModelMetrics) {
         match &self.form {
+            Form::Reply => {}
             Form::Answer { .. } => metrics.count_result(Status::Ok),
             Form::Refusal { refusal, .. } => {
                 metrics.count_result(refusal.status);
