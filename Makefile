@@ -2,9 +2,9 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance faults lint audit bench fuzz models goldens wheel clean
+.PHONY: help setup build demo test conformance compose-test helm-test faults lint audit bench fuzz models goldens wheel clean
 
-PYTHON_TESTS := tests/python tests/convert tests/conformance/quick schemas models load/models
+PYTHON_TESTS := tests/python tests/convert tests/conformance/quick tests/deploy schemas models load/models
 DENY := .native/cargo-deny/bin/cargo-deny
 DENY_VERSION := 0.20.2
 # The advisories come from a repository on the network; without it, leave them out and know that they are.
@@ -18,7 +18,7 @@ DEMO_STEPS := system databases kafka registry onnxruntime openvino python
 FUZZ_SECONDS ?= 60
 
 help: ## List the tasks
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 setup: ## Install what the project needs: packages, Kafka, the engines, Python (safe to repeat)
 	@scripts/setup
@@ -60,6 +60,15 @@ _conformance:
 	  .native/conformance-venv/bin/python -m pytest -q -p no:cacheprovider tests/conformance/$$folder $(ARGS) || failed=1; \
 	done; \
 	exit $$failed
+
+# As root, on a Debian machine: it installs a Docker engine and starts one of its own. COMPOSE_TEST_DIR is where (some gigabytes).
+compose-test: ## Build the images and run deploy/compose on a Docker engine of its own (half an hour; ARGS='line kill')
+	scripts/compose/test $(ARGS)
+
+helm-test: export CARGO_INCREMENTAL := 0
+helm-test: setup ## Look at deploy/helm with helm lint, helm template, kubeconform and the services' own checks
+	cargo build --workspace $(FEATURES) --bins
+	scripts/helm-test
 
 faults: export MILLRACE_KILLS ?= 20
 faults: export MILLRACE_FAULT_RECORDS ?= 20000

@@ -26,6 +26,7 @@
 
 mod admin;
 mod health;
+mod probe;
 mod reload;
 mod settings;
 mod shutdown;
@@ -34,6 +35,7 @@ pub mod trace;
 
 pub use admin::{AdminError, AdminServer, AdminSettings, admin_routes, write_port_file};
 pub use health::{Gate, Health};
+pub use probe::{ProbeError, ask_ready, ask_ready_over, connect};
 pub use reload::Reload;
 pub use settings::{CommonArgs, InvalidSetting, SettingsError, Validate, confirm_valid, load};
 pub use shutdown::Shutdown;

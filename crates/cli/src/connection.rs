@@ -171,6 +171,7 @@ impl ConnectionArgs {
             config: self.config.clone(),
             set: self.assignments(),
             check_config: false,
+            ready: false,
         };
         Ok(millrace_boot::load(&args)?)
     }

@@ -28,6 +28,13 @@ async fn main() -> anyhow::Result<()> {
     if args.common.check_config {
         return Ok(millrace_boot::confirm_valid("millrace-infer")?);
     }
+    if args.common.ready {
+        let admin = &settings.admin;
+        return Ok(millrace_boot::ask_ready(
+            &admin.listen,
+            admin.port_file.as_deref(),
+        )?);
+    }
     if let Some(Command::TryModel(tried)) = &args.command {
         return try_model(&settings, tried);
     }

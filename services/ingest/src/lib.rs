@@ -22,6 +22,7 @@ mod openapi;
 mod settings;
 mod tensorflow;
 
+pub use access::ask_ready;
 pub use app::App;
 pub use settings::{
     AccessSettings, ControlSettings, CorsSettings, GrpcSettings, HttpSettings, JsonSettings,

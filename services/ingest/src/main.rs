@@ -19,6 +19,9 @@ fn main() -> anyhow::Result<()> {
     if args.common.check_config {
         return Ok(millrace_boot::confirm_valid("millrace-ingest")?);
     }
+    if args.common.ready {
+        return millrace_ingest::ask_ready(&settings);
+    }
     let _telemetry = millrace_boot::install(&settings.telemetry, "millrace-ingest")?;
     let shutdown = Shutdown::on_signals().context("cannot watch for signals")?;
     let app = App::build(settings)?;

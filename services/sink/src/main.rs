@@ -27,6 +27,11 @@ fn main() -> anyhow::Result<ExitCode> {
         millrace_boot::confirm_valid(SERVICE)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if args.common.ready {
+        let admin = &settings.admin;
+        millrace_boot::ask_ready(&admin.listen, admin.port_file.as_deref())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.check {
         return Ok(match millrace_sink::check(&settings, &mut io::stdout())? {
             0 => ExitCode::SUCCESS,

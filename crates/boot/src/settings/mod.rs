@@ -26,6 +26,9 @@ pub struct CommonArgs {
     /// Read and check the settings, then exit
     #[arg(long)]
     pub check_config: bool,
+    /// Ask the process that runs with these settings whether it is ready, then exit
+    #[arg(long)]
+    pub ready: bool,
 }
 
 /// Rules between settings, or of one setting, that its type does not express.

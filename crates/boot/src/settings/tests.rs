@@ -82,6 +82,7 @@ fn load_from(
         config: Some(path),
         set: flags.iter().map(|&flag| flag.to_owned()).collect(),
         check_config: false,
+        ready: false,
     };
     let environment = environment.iter();
     load_with(

@@ -7,6 +7,7 @@ mod credentials;
 mod error;
 mod jwks;
 mod keys;
+mod own;
 mod permissions;
 pub(crate) mod tls;
 mod token;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub(crate) use credentials::{AUTHORIZATION, Presented, X_API_KEY};
 pub(crate) use error::AccessError;
+pub use own::ask_ready;
 pub(crate) use permissions::{Caller, Right};
 pub(crate) use watch::{FileError, Watch, Watcher};
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millrace_ingest::TlsSettings;
+use millrace_ingest::{Settings, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -170,6 +170,24 @@ fn a_prediction_over_tls_is_answered() {
         caller.ask(scene.address, &predict).unwrap() == "HTTP/1.1 200 OK"
     });
     assert!(!who_trusts(&Authority::new()).may_enter(scene.address));
+}
+
+#[test]
+fn its_own_settings_are_enough_to_ask_whether_it_is_ready() {
+    let (files, ca) = (Files(TempDir::new().unwrap()), Authority::new());
+    let tls = files.settings(&ca.sign("elsewhere"), None);
+    let scene = start(tls.clone());
+    let mut settings = Settings {
+        tls,
+        ..Settings::default()
+    };
+    settings.http.listen = scene.address.to_string();
+    let ask = |settings: &Settings| millrace_ingest::ask_ready(settings);
+    assert!(ask(&settings).unwrap_err().to_string().contains("503"));
+    scene.serve(&descriptor("m", &[("x", "FP32", &[-1, 4])]), echo);
+    eventually("it is ready", || ask(&settings).is_ok());
+    settings.tls.certificate = Some(files.write("other.pem", &ca.sign("elsewhere").0));
+    assert!(ask(&settings).is_err(), "another certificate is believed");
 }
 
 #[test]
