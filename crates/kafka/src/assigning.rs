@@ -13,13 +13,11 @@ use crate::intake::{Intake, StartAt, TopicPartition};
 use crate::member::Member;
 use crate::membership::Membership;
 use crate::partitions::{self, Assignment};
-use crate::revocation::{self, Phase, Revocation};
+use crate::revocation::{self, COMMIT_PAUSE, Phase, Revocation};
 
 /// How long the last commit of given-up partitions may take when nobody has
 /// set a closer deadline.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
-/// How often it is tried.
-const LAST_COMMIT_ATTEMPTS: u8 = 3;
 
 impl<I: Intake> Member<I> {
     /// Partitions were gained: asks the intake where to start and starts.
@@ -155,21 +153,18 @@ impl<I: Intake> Member<I> {
                     warn!(group = %self.settings.group, open, "drain deadline passed with open records");
                 }
                 let until = self.stop_at.unwrap_or(now + LAST_COMMIT);
-                Ok(Phase::Committing { until, attempts: 0 })
+                Ok(Phase::Committing { until, next: now })
             }
-            Phase::Committing { until, attempts } => {
-                if !self.committer.is_idle() && now < until {
-                    return Ok(revocation.phase);
-                }
-                let uncommitted = !self.partitions.uncommitted().is_empty();
-                if !uncommitted || now >= until || attempts == LAST_COMMIT_ATTEMPTS {
+            Phase::Committing { until, next } => {
+                if self.partitions.is_committed(&revocation.partitions) || now >= until {
                     return Ok(Phase::Done);
                 }
+                if !self.committer.is_idle() || now < next {
+                    return Ok(revocation.phase);
+                }
                 self.commit()?;
-                Ok(Phase::Committing {
-                    until,
-                    attempts: attempts + 1,
-                })
+                let next = now + COMMIT_PAUSE;
+                Ok(Phase::Committing { until, next })
             }
         }
     }
@@ -201,11 +196,7 @@ impl<I: Intake> Member<I> {
 
     /// The end of a shutdown that found no time, or no group, for more.
     pub(crate) fn let_go_of_all(&mut self) {
-        let held: Vec<TopicPartition> = self
-            .partitions
-            .iter()
-            .map(|held| held.assignment.partition.clone())
-            .collect();
+        let held = self.held();
         if held.is_empty() {
             return;
         }

@@ -48,6 +48,7 @@ mod sending;
 mod state;
 mod ticket;
 mod transactions;
+mod winding_up;
 
 pub use admin::{Admin, BrokerAddress, ClusterDescription, TopicOutcome, TopicSpec};
 pub use block::{RecordBlock, RecordRef};

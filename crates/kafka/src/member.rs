@@ -8,10 +8,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::budget::{Budget, Turn, Valve};
-use crate::closing;
 use crate::committer::Committer;
 use crate::context::{Context, Rebalance};
 use crate::error::Error;
@@ -35,8 +34,6 @@ const TICK: Duration = Duration::from_millis(50);
 const BUSY_WAIT: Duration = Duration::from_millis(2);
 /// How long to wait for the budget before looking at everything else again.
 const HELD_WAIT: Duration = Duration::from_millis(10);
-/// How long librdkafka's destructor may take.
-const DESTROY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Member<I> {
     pub(crate) settings: GroupSettings,
@@ -117,6 +114,9 @@ impl<I: Intake> Member<I> {
             states,
             failure.clone().map_or(State::Stopping, State::Failed),
         );
+        if failure.is_none() {
+            self.wind_up();
+        }
         let unfinished = self.close();
         state::announce(states, State::Stopped);
         match failure {
@@ -126,7 +126,7 @@ impl<I: Intake> Member<I> {
         }
     }
 
-    fn step(&mut self) -> Result<(), Error> {
+    pub(crate) fn step(&mut self) -> Result<(), Error> {
         self.poll_records()?;
         // One change at a time: the next one waits until what the last one took
         // away is gone.
@@ -272,7 +272,7 @@ impl<I: Intake> Member<I> {
         Ok(())
     }
 
-    fn publish(&mut self, now: Instant) {
+    pub(crate) fn publish(&mut self, now: Instant) {
         let oldest = self.partitions.oldest_unfinished(now);
         self.metrics
             .publish(&self.budget, self.partitions.len(), oldest);
@@ -289,33 +289,5 @@ impl<I: Intake> Member<I> {
         } else {
             State::Starting
         }
-    }
-
-    /// Leaves the group: librdkafka answers with a revocation, which goes the
-    /// same way as one of a rebalance. Returns how many records were still
-    /// open when time was up.
-    fn close(mut self) -> usize {
-        let deadline = self.stop_at.unwrap_or_else(Instant::now);
-        let group = self.settings.group.clone();
-        match self.consumer.close_queue() {
-            Ok(()) => {
-                while !self.consumer.closed() && Instant::now() < deadline {
-                    if let Err(error) = self.step() {
-                        warn!(%group, %error, "while leaving the group");
-                    }
-                }
-            }
-            Err(error) => warn!(%group, %error, "cannot leave the group in order"),
-        }
-        self.let_go_of_all();
-        self.publish(Instant::now());
-        let patience = DESTROY.min(deadline.saturating_duration_since(Instant::now()));
-        let patience = patience.max(Duration::from_millis(200));
-        if !self.committer.stop(patience) {
-            warn!(%group, "the last commit was not answered");
-        }
-        info!(%group, unfinished = self.unfinished, "group consumer ended");
-        closing::drop_within(self.consumer, "group consumer", patience);
-        self.unfinished
     }
 }

@@ -159,6 +159,12 @@ impl Partitions {
         offsets
     }
 
+    /// Whether nothing of these partitions is left to be committed.
+    pub(crate) fn is_committed(&self, of: &[TopicPartition]) -> bool {
+        let mut uncommitted = self.uncommitted().into_iter();
+        uncommitted.all(|(partition, _)| !of.contains(&partition))
+    }
+
     pub(crate) fn mark_committed(&mut self, offsets: &[(TopicPartition, i64)]) {
         for (partition, offset) in offsets {
             for held in &mut self.held {

@@ -6,6 +6,10 @@ use rdkafka::TopicPartitionList;
 
 use crate::intake::TopicPartition;
 
+/// Between two attempts at the last commit: while the group rebalances it
+/// refuses commits, and says so at once.
+pub(crate) const COMMIT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Partitions on their way out. The polling thread goes on meanwhile, so that
 /// the other partitions flow and the group does not expel us.
 pub(crate) struct Revocation {
@@ -19,8 +23,9 @@ pub(crate) struct Revocation {
 pub(crate) enum Phase {
     /// Their records have until then to be finished.
     Draining(Instant),
-    /// Their finished prefixes have until then to be committed.
-    Committing { until: Instant, attempts: u8 },
+    /// Their finished prefixes have until then to be committed; not tried
+    /// before `next`.
+    Committing { until: Instant, next: Instant },
     /// Nothing: they may go.
     Done,
 }

@@ -10,6 +10,7 @@ mod administering;
 mod backpressure;
 mod consuming;
 mod following;
+mod leaving;
 mod outages;
 mod producing;
 mod reading;
