@@ -70,6 +70,22 @@ impl Admin {
         Ok(topics)
     }
 
+    /// How many copies of partitions are not up to date or have no leader to
+    /// follow, over all topics, internal ones too: 0 before a broker may be
+    /// stopped without partitions becoming unwritable.
+    ///
+    /// # Errors
+    /// `Kafka` when the broker does not answer.
+    pub fn replicas_behind(&self) -> Result<usize, Error> {
+        let metadata = self.metadata(None)?;
+        let partitions = metadata.topics().iter().flat_map(|it| it.partitions());
+        let behind = partitions.map(|it| match it.leader() {
+            0.. => it.replicas().len().saturating_sub(it.isr().len()),
+            _ => it.replicas().len(),
+        });
+        Ok(behind.sum())
+    }
+
     /// The topic's configuration by Kafka's own names, defaults included; values that are secret
     /// are left out.
     ///

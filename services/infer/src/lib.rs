@@ -15,6 +15,7 @@ mod models;
 mod output;
 mod pipeline;
 mod repository;
+mod sabotage;
 mod safety;
 mod settings;
 mod startup;

@@ -91,6 +91,12 @@ impl Client {
         }
     }
 
+    /// Whether the broker refuses this writer because of a later one.
+    pub(super) fn is_fenced(&self) -> bool {
+        let error = self.0.client().fatal_error();
+        error.is_some_and(|(code, _)| code == RDKafkaErrorCode::Fenced)
+    }
+
     pub(super) fn begin(&self) -> Result<(), TransactionError> {
         let what = "beginning a transaction";
         let begun = self.0.begin_transaction();

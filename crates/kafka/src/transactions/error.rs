@@ -28,6 +28,10 @@ pub enum TransactionError {
     /// offset ([`crate::Membership::committed`]) before going on.
     #[error("nobody knows whether the transaction was committed: {0}")]
     Unknown(#[source] Error),
+    /// Another writer has taken the name. Whether it was committed is not known,
+    /// and trying again would take the name back, without end.
+    #[error("another process writes under the same name; give each its own: {0}")]
+    Usurped(#[source] Error),
     /// Nothing was written, and trying again does not help.
     #[error(transparent)]
     Fatal(Error),
@@ -56,7 +60,17 @@ impl TransactionError {
             Self::Refused { .. } => "refused",
             Self::Aborted(_) => "aborted",
             Self::Unknown(_) => "unknown",
+            Self::Usurped(_) => "usurped",
             Self::Fatal(_) => "fatal",
+        }
+    }
+
+    /// The same, of a writer that another one has ended by beginning under its
+    /// name.
+    pub(crate) fn of_usurped(self) -> Self {
+        match self {
+            Self::Aborted(error) | Self::Unknown(error) => Self::Usurped(error),
+            other => other,
         }
     }
 

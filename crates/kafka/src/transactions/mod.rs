@@ -155,9 +155,16 @@ impl Transactions {
             self.client = Some(client);
             return Err(TransactionError::Fenced);
         };
+        let begun = Instant::now();
         let result = run(&client, transaction, &metadata, until);
+        // Later the broker may have ended the transaction by itself, with the same words.
+        let in_time = begun.elapsed() < self.timeout / 2;
+        let usurped = in_time && client.is_fenced();
         self.settle(client, &result, until);
-        result
+        match result {
+            Err(error) if usurped => Err(error.of_usurped()),
+            other => other,
+        }
     }
 
     /// Writes records in one transaction that carries no group's progress.

@@ -233,7 +233,9 @@ fn transaction_of_another_process_under_the_same_name_is_ended() {
     };
     commit(&mut old, 1).unwrap();
     commit(&mut new, 2).unwrap();
-    commit(&mut old, 1).unwrap_err();
+    // It is not to take the name back: both would do so in turn, for ever.
+    let error = commit(&mut old, 1).unwrap_err();
+    assert!(matches!(error, TransactionError::Usurped(_)), "{error}");
     assert_eq!(committed_values(&rig.target), ["0", "1"]);
     assert_eq!(rig.committed(), Some(2));
     drop(ticket);

@@ -17,6 +17,7 @@ use crate::batch::BatchQueue;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
 use crate::models::LoadedModel;
+use crate::sabotage::{self, Guard};
 use crate::safety::Safety;
 use crate::settings::{Delivery, ImageSettings, Settings};
 use crate::topics::ModelTopics;
@@ -334,7 +335,10 @@ fn transactor(
             max_record_bytes: settings.producer.max_record_bytes,
             ..ProducerSettings::default()
         },
-        transactional_id: format!("{group}.{}", surroundings.replica),
+        transactional_id: match sabotage::is_missing(Guard::Name) {
+            true => format!("{group}.{}", uuid::Uuid::new_v4()),
+            false => format!("{group}.{}", surroundings.replica),
+        },
         timeout: settings.transactions.timeout,
     };
     Ok(Transactor {

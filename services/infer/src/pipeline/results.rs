@@ -11,6 +11,7 @@ use super::outcome::{Outcome, Refusal, Resend, Settled, Verdict};
 use super::request::Request;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
+use crate::sabotage::{self, Guard};
 
 mod bundle;
 mod draft;
@@ -112,6 +113,7 @@ impl Results {
     /// Sends what has its turn; may wait for room in the producer.
     pub(crate) fn settle(self: &Arc<Self>, settled: Settled) {
         match settled {
+            Settled::InTurn(outcome) if sabotage::is_missing(Guard::Order) => self.send(outcome),
             Settled::InTurn(outcome) => {
                 let (lane, sequence) =
                     (Arc::clone(&outcome.request.lane), outcome.request.sequence);
@@ -175,6 +177,9 @@ impl Results {
         let record = self.drafts.result(&request, headers, value);
         let results = Arc::clone(self);
         let sent = Arc::clone(&request);
+        if sabotage::is_missing(Guard::Acknowledgement) {
+            request.finish();
+        }
         let outcome = self.post(record, move |delivery| match delivery {
             Ok(()) => {
                 results.metrics().count_result(Status::Ok);

@@ -20,6 +20,7 @@ use super::draft::Drafts;
 use super::entry::Entry;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
+use crate::sabotage::{self, Guard};
 
 /// How long the broker may take to say how far the group is.
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(10);
@@ -110,6 +111,11 @@ impl Transactor {
     }
 
     fn run(&mut self, errands: &Receiver<Errand>) {
+        // What an earlier process of this name left open ends now: until it has, nobody is told how far the group is, and
+        // so no record is read that could bring us here.
+        if let Err(error) = self.transactions.prepare() {
+            debug!(%error, "the transactional producer cannot start yet");
+        }
         loop {
             let (bundle, goes_on) = self.gather(errands);
             if let Err(error) = self.commit(bundle) {
@@ -173,12 +179,16 @@ impl Transactor {
                     bundle.shrink(&self.drafts, index, &source.to_string())?;
                     continue;
                 }
-                Err(error @ TransactionError::Fatal(_)) => {
+                Err(error @ (TransactionError::Fatal(_) | TransactionError::Usurped(_))) => {
                     return Err(anyhow::Error::new(error).context("results cannot be committed"));
                 }
                 Err(error) => error,
             };
             complaint.say(&error, bundle.len());
+            if sabotage::is_missing(Guard::Repetition) {
+                bundle.finish(&self.metrics);
+                return Ok(());
+            }
             if matches!(error, TransactionError::Unknown(_)) && self.was_committed(&mut bundle)? {
                 bundle.finish(&self.metrics);
                 return Ok(());
@@ -206,7 +216,10 @@ impl Transactor {
             records: &records,
             progress: &progress,
             membership: first.tenure.membership(),
-            still_ours: &|| advances.iter().all(|it| it.tenure.is_current()),
+            still_ours: &|| {
+                sabotage::is_missing(Guard::Tenure)
+                    || advances.iter().all(|it| it.tenure.is_current())
+            },
         });
         if outcome.is_err() {
             bundle.give_back(records, &counts);
@@ -220,7 +233,7 @@ impl Transactor {
     /// # Errors
     /// What no further attempt can change.
     fn was_committed(&mut self, bundle: &mut Bundle) -> anyhow::Result<bool> {
-        while bundle.keep_ours() && !self.is_closed() {
+        while bundle.keep_ours() && !self.is_closed() && !sabotage::is_missing(Guard::Question) {
             match self.transactions.renew() {
                 Ok(()) => {}
                 Err(error @ TransactionError::Fatal(_)) => {

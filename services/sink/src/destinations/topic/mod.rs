@@ -179,7 +179,9 @@ fn write_error(error: TransactionError, partition: &TopicPartition) -> WriteErro
         TransactionError::Aborted(_) | TransactionError::Unknown(_) => {
             WriteError::Transient(error.into())
         }
-        TransactionError::Fatal(_) => WriteError::Fatal(error.into()),
+        TransactionError::Usurped(_) | TransactionError::Fatal(_) => {
+            WriteError::Fatal(error.into())
+        }
     }
 }
 
