@@ -3,14 +3,16 @@
 use std::process::Command;
 use std::time::Duration;
 
+use millrace_kafka::Admin;
 use tempfile::TempDir;
 
 use crate::line::project_path;
 use crate::process::signal;
 use crate::proxy::Proxy;
+use crate::wait::wait_for;
 
-/// How long a node may take to start beside busy processes, in seconds.
-const START_S: Duration = Duration::from_secs(120);
+/// How long a node may take to start, and to catch up, beside busy processes.
+const START: Duration = Duration::from_secs(120);
 
 /// A cluster of its own: every topic has three replicas, of which two must be in sync.
 pub struct Cluster {
@@ -70,6 +72,18 @@ impl Cluster {
         script(&self.dir, &["start"]);
     }
 
+    /// Waits until every copy of every partition is up to date, in the eyes of each node: what an operator waits for
+    /// before the next node may be stopped.
+    pub fn wait_in_sync(&self) {
+        for address in self.brokers.split(',') {
+            let admin = Admin::connect(&millrace_kafka::Cluster::at(address));
+            let admin = admin.expect("the settings are good");
+            wait_for(START, "every copy to be up to date", || {
+                (admin.replicas_behind().ok()? == 0).then_some(())
+            });
+        }
+    }
+
     fn pid(&self, node: usize) -> u32 {
         let pid = script(&self.dir, &["node", &node.to_string()]);
         pid.parse().expect("a node has a number")
@@ -93,7 +107,7 @@ fn script(dir: &TempDir, arguments: &[&str]) -> String {
         .args(arguments)
         .arg("--dir")
         .arg(dir.path())
-        .env("BROKER_WAIT_S", START_S.as_secs().to_string())
+        .env("BROKER_WAIT_S", START.as_secs().to_string())
         .output()
         .expect("scripts/cluster runs");
     let complaint = String::from_utf8_lossy(&output.stderr);

@@ -21,7 +21,7 @@ pub use custom_ops::fatal_operators;
 pub use digits::{Digits, digits};
 pub use line::{Infer, Line, PATIENCE, project_path};
 pub use models::ModelFolder;
-pub use process::{Process, binary_path, tool};
+pub use process::{Process, Program, binary_path, tool};
 pub use proxy::{Api, Proxy, Rule, Side, What};
 pub use supervisor::Supervisor;
 pub use tap::{Feed, Tap, header};

@@ -11,6 +11,18 @@ use crate::wait::wait_for;
 /// How long a process may take to bind its port, and to stop after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a process is started from.
+#[derive(Clone, Copy)]
+pub struct Program<'a> {
+    /// Its binary, for example `millrace-infer`.
+    pub binary: &'a str,
+    /// The setting that names the file for its address.
+    pub port_file_key: &'a str,
+    /// The guard that it is to work without, for tests of the tests: the binary is then the one that `make faults`
+    /// builds for them.
+    pub without: Option<&'a str>,
+}
+
 /// A running service.
 pub struct Process {
     name: String,
@@ -26,7 +38,20 @@ impl Process {
     /// # Panics
     /// When the binary is not built, or does not come up.
     pub fn start(binary: &str, port_file_key: &str, dir: &Path, settings: &str) -> Self {
-        let mut process = Self::launch(binary, port_file_key, dir, settings);
+        let program = Program {
+            binary,
+            port_file_key,
+            without: None,
+        };
+        Self::start_program(program, dir, settings)
+    }
+
+    /// The same for any program.
+    ///
+    /// # Panics
+    /// When the binary is not built, or does not come up.
+    pub fn start_program(program: Program<'_>, dir: &Path, settings: &str) -> Self {
+        let mut process = Self::launch(program, dir, settings);
         let port_file = process.log.with_extension("port");
         process.address = wait_for(PATIENCE, &format!("{} to listen", process.name), || {
             process.check_running();
@@ -39,7 +64,12 @@ impl Process {
     ///
     /// # Panics
     /// When the binary is not built.
-    pub fn launch(binary: &str, port_file_key: &str, dir: &Path, settings: &str) -> Self {
+    pub fn launch(program: Program<'_>, dir: &Path, settings: &str) -> Self {
+        let Program {
+            binary,
+            port_file_key,
+            without,
+        } = program;
         let number = fs::read_dir(dir)
             .expect("the test's folder is readable")
             .count();
@@ -50,7 +80,11 @@ impl Process {
         fs::write(&settings_file, settings).expect("the test's folder is writable");
         let stderr = File::create(&log).expect("the test's folder is writable");
         let stdout = stderr.try_clone().expect("a file handle can be cloned");
-        let child = Command::new(binary_path(binary))
+        let mut command = match without {
+            None => Command::new(binary_path(binary)),
+            Some(guard) => sabotaged(binary, guard),
+        };
+        let child = command
             .arg("--config")
             .arg(&settings_file)
             .arg("--set")
@@ -126,6 +160,23 @@ impl Process {
         self.signal("STOP");
     }
 
+    /// Asks it to stop, and does not wait.
+    pub fn ask_to_stop(&self) {
+        self.signal("TERM");
+    }
+
+    /// Waits until it ends by itself, and gives back how.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn wait_end(&mut self) -> ExitStatus {
+        wait_for(PATIENCE, &format!("{} to end", self.name), || {
+            self.child
+                .try_wait()
+                .expect("our own child can be waited for")
+        })
+    }
+
     /// Lets it go on after a pause (SIGCONT).
     pub fn go_on(&self) {
         self.signal("CONT");
@@ -133,12 +184,8 @@ impl Process {
 
     /// Asks it to stop (SIGTERM) and gives back how it ended.
     pub fn terminate(mut self) -> ExitStatus {
-        self.signal("TERM");
-        wait_for(PATIENCE, &format!("{} to stop", self.name), || {
-            self.child
-                .try_wait()
-                .expect("our own child can be waited for")
-        })
+        self.ask_to_stop();
+        self.wait_end()
     }
 
     fn signal(&self, name: &str) {
@@ -163,6 +210,12 @@ impl Drop for Process {
             tail.into_iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+fn sabotaged(binary: &str, guard: &str) -> Command {
+    let mut command = Command::new(binary_path(&format!("{binary}-sabotaged")));
+    command.env("SABOTAGE", guard);
+    command
 }
 
 /// Sends a signal to a process of ours.

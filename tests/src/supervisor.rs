@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::line::PATIENCE;
-use crate::process::Process;
+use crate::process::{Process, Program};
 use crate::wait::wait_for;
 
 /// An infer process that is started again whenever it has ended.
@@ -64,5 +64,10 @@ impl Supervisor {
 }
 
 fn launch(dir: &Path, settings: &str) -> Process {
-    Process::launch("millrace-infer", "admin.port_file", dir, settings)
+    let program = Program {
+        binary: "millrace-infer",
+        port_file_key: "admin.port_file",
+        without: None,
+    };
+    Process::launch(program, dir, settings)
 }

@@ -112,6 +112,11 @@ impl Tap {
         self.records.lock().expect("no writer panics").clone()
     }
 
+    /// How many have been read so far.
+    pub fn count(&self) -> usize {
+        self.records.lock().expect("no writer panics").len()
+    }
+
     /// Waits for at least this many records.
     pub fn wait_for(&self, count: usize) -> Vec<Record> {
         self.wait_within(PATIENCE, count)
@@ -122,7 +127,7 @@ impl Tap {
         wait_for(
             deadline,
             &format!("{count} records in {}", self.topic),
-            || (self.records.lock().expect("no writer panics").len() >= count).then_some(()),
+            || (self.count() >= count).then_some(()),
         );
         self.records()
     }

@@ -7,7 +7,7 @@ use millrace_kafka::Record;
 use millrace_wire::headers::Source;
 use millrace_wire::{Limits, Record as Tensors};
 
-use crate::rig::number_as_f32;
+use crate::records::number_as_f32;
 
 /// Every result of a topic, by where its request stands.
 #[derive(Debug, PartialEq, Eq)]

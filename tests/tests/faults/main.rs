@@ -4,11 +4,17 @@
 
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "each run says how many records went through it"
 )]
 
+mod callers;
 mod full;
 mod ledger;
+mod records;
+mod replica;
+mod report;
 mod rig;
 mod scenes;
 mod short;
+mod silence;

@@ -5,18 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arrow::buffer::Buffer;
-use e2e::{Cluster, Feed, Infer, Line, Process, Tap, wait_for};
-use millrace_wire::{DType, Tensor, encode_tensors};
+use e2e::{Cluster, Feed, Line, Tap, wait_for};
 
 use crate::ledger::Ledger;
+use crate::records::{PACE, records, request};
+use crate::report::{Figures, Report};
+use crate::silence::Silence;
 
 /// As many as there are in the transactions test of Apache Kafka itself.
 const PARTITIONS: u32 = 9;
 /// The model answers what it is given, and what it is given begins with the record's number.
-const MODEL: &str = "echo";
-/// Between ten records and the next ten.
-const PACE: Duration = Duration::from_millis(5);
+pub(crate) const MODEL: &str = "echo";
 /// How long a run may take after its fault is over.
 const RECOVERY: Duration = Duration::from_secs(180);
 
@@ -32,25 +31,52 @@ pub(crate) struct Rig {
     line: Line,
     results: Tap,
     delivery: Delivery,
+    /// The guard that infer is to work without.
+    without: Option<&'static str>,
     records: usize,
+    recovery: Duration,
     sent: AtomicUsize,
+    silence: Silence,
+    report: Report,
     cluster: Arc<Cluster>,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Rig {
     pub(crate) fn new(delivery: Delivery) -> Self {
+        Self::begin(delivery, None)
+    }
+
+    /// A run that is expected to fail, because infer works without a guard.
+    pub(crate) fn without(guard: &'static str, delivery: Delivery) -> Self {
+        Self {
+            recovery: Duration::from_secs(60),
+            ..Self::begin(delivery, Some(guard))
+        }
+    }
+
+    /// For faults that take longer to get over.
+    pub(crate) fn patient(self, recovery: Duration) -> Self {
+        Self { recovery, ..self }
+    }
+
+    fn begin(delivery: Delivery, without: Option<&'static str>) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let cluster = cluster();
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         cluster.start_again();
+        cluster.wait_in_sync();
         let line = Line::on(cluster.brokers(), &[MODEL], PARTITIONS);
         Self {
             results: Tap::open(&line, &format!("results.{MODEL}")),
             line,
             delivery,
+            without,
             records: records(),
+            recovery: RECOVERY,
             sent: AtomicUsize::new(0),
+            silence: Silence::default(),
+            report: Report::begin(delivery, without),
             cluster,
             _turn: turn,
         }
@@ -60,32 +86,16 @@ impl Rig {
         &self.cluster
     }
 
-    /// An infer process that serves single rows, so that the run is long enough to be disturbed.
-    pub(crate) fn infer(&self, name: &str) -> Process {
-        self.infer_through(self.cluster().brokers(), name)
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
     }
 
-    /// The same behind the proxy.
-    pub(crate) fn proxied_infer(&self, name: &str) -> Process {
-        self.infer_through(&self.cluster().proxy().brokers(), name)
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.delivery
     }
 
-    fn infer_through(&self, brokers: &str, name: &str) -> Process {
-        let delivery = match self.delivery {
-            Delivery::AtLeastOnce => "at_least_once",
-            Delivery::ExactlyOnce => "exactly_once",
-        };
-        let settings = format!("delivery = {delivery:?}\nreplica = {name:?}");
-        let mut infer = self.line.infer(Infer {
-            models: "tests/models",
-            names: &[MODEL],
-            max_rows: 4,
-            engines: 2,
-            brokers: Some(brokers),
-            settings: &settings,
-        });
-        infer.wait_ready();
-        infer
+    pub(crate) fn guard(&self) -> Option<&'static str> {
+        self.without
     }
 
     /// Sends records at a pace, and calls `disturb` once some are answered; records flow until it is done.
@@ -93,45 +103,90 @@ impl Rig {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| self.feed(&over));
+            scope.spawn(|| self.silence.watch(&over, || self.results.count()));
             // Also when the disturbance panics, so that the scope can end.
             let _over = SetOnDrop(&over);
             self.wait_for_progress();
+            self.silence.begin();
             disturb(self);
         });
     }
 
+    /// How many results can be read.
+    pub(crate) fn results(&self) -> usize {
+        self.results.count()
+    }
+
+    /// So many results more are progress.
+    pub(crate) fn step(&self) -> usize {
+        self.records / 20
+    }
+
     /// Waits until so many more results can be read.
     pub(crate) fn wait_for_progress(&self) {
-        let now = self.results.records().len();
-        self.results.wait_within(RECOVERY, now + self.records / 20);
+        let goal = self.results() + self.step();
+        wait_for(
+            self.recovery,
+            &format!("result {goal} after a fault"),
+            || (self.results() >= goal).then_some(()),
+        );
+    }
+
+    /// Whether every record that was sent is answered; after [`run`](Self::run).
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answers().is_some()
+    }
+
+    fn answers(&self) -> Option<Ledger> {
+        let sent = self.sent.load(Ordering::Relaxed);
+        // Reading all of them is work, which fewer cannot be worth.
+        if self.results() < sent {
+            return None;
+        }
+        let ledger = Ledger::read(&self.results.records(), &self.requests());
+        (ledger.answered() >= sent).then_some(ledger)
     }
 
     /// Waits for an answer to every record and compares all that can be read with what was sent.
     pub(crate) fn settle(self) -> Ledger {
+        self.settle_with(|_| {})
+    }
+
+    /// The same, and what else has to hold of so many results.
+    pub(crate) fn settle_with(mut self, check: impl FnOnce(usize)) -> Ledger {
         let began = Instant::now();
         let sent = self.sent.load(Ordering::Relaxed);
-        let topic = self.line.topic(&format!("requests.{MODEL}"));
-        let ledger = wait_for(RECOVERY, "an answer to every record", || {
-            let ledger = Ledger::read(&self.results.records(), &topic);
-            (ledger.answered() >= sent).then_some(ledger)
+        let what = "an answer to every record";
+        let ledger = wait_for(self.recovery, what, || self.answers());
+        self.report.measured(Figures {
+            records: sent,
+            twice: ledger.duplicates(),
+            silence: self.silence.longest(),
+            rest: began.elapsed(),
         });
         ledger.check_values(sent);
         ledger.check_order();
         // Who begins to read now sees what those saw who read while it happened.
         let late = Tap::open(&self.line, &format!("results.{MODEL}"));
-        let again = Ledger::read(&late.wait_within(RECOVERY, ledger.results()), &topic);
+        let late = late.wait_within(self.recovery, ledger.results());
+        let again = Ledger::read(&late, &self.requests());
         assert_eq!(again, ledger, "the final reader against the concurrent one");
         if self.delivery == Delivery::ExactlyOnce {
             assert_eq!(ledger.duplicates(), 0, "exactly once");
         }
-        println!(
-            "{:?}: {} records, {} answered twice, all answered {:.1} s after the last was sent",
-            self.delivery,
-            sent,
-            ledger.duplicates(),
-            began.elapsed().as_secs_f64()
-        );
+        check(ledger.results());
+        self.report.passed();
         ledger
+    }
+
+    /// Ends a run of another kind, of which everything was looked at.
+    pub(crate) fn pass(mut self, figures: Figures) {
+        self.report.measured(figures);
+        self.report.passed();
+    }
+
+    fn requests(&self) -> String {
+        self.line.topic(&format!("requests.{MODEL}"))
     }
 
     fn feed(&self, over: &AtomicBool) {
@@ -161,14 +216,6 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// At least how many records go through one fault.
-fn records() -> usize {
-    let asked = std::env::var("MILLRACE_FAULT_RECORDS").ok();
-    asked.map_or(5_000, |asked| {
-        asked.parse().expect("MILLRACE_FAULT_RECORDS is a number")
-    })
-}
-
 /// The cluster of all runs: it ends with the last one that holds it. Those that wait for their turn hold it too.
 fn cluster() -> Arc<Cluster> {
     static CLUSTER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
@@ -178,22 +225,4 @@ fn cluster() -> Arc<Cluster> {
         *known = Arc::downgrade(&cluster);
         cluster
     })
-}
-
-/// Whole numbers below 2^24 are exact in 32-bit floats.
-fn request(number: usize) -> Vec<u8> {
-    let first = number_as_f32(number);
-    let tensor = Tensor::fixed(
-        "x",
-        DType::Float32,
-        vec![1, 4],
-        Buffer::from_vec(vec![first, 1.0, 2.0, 3.0]),
-    );
-    encode_tensors(&[tensor.expect("four values a row")]).expect("a tensor encodes")
-}
-
-pub(crate) fn number_as_f32(number: usize) -> f32 {
-    let high = u16::try_from(number / 4096).expect("below 2^24");
-    let low = u16::try_from(number % 4096).expect("below 4096");
-    f32::from(high) * 4096.0 + f32::from(low)
 }

@@ -2,8 +2,9 @@
 
 use e2e::{Api, Side, What};
 
+use crate::replica::Replica;
 use crate::rig::{Delivery, Rig};
-use crate::scenes::{exactly_once_through, kill_all, kill_three_times, rule};
+use crate::scenes::{kill_all, kill_three_times, rule, through};
 
 #[test]
 fn infer_killed_three_times_exactly_once() {
@@ -13,12 +14,13 @@ fn infer_killed_three_times_exactly_once() {
 #[test]
 fn all_nodes_killed_at_once_exactly_once() {
     let rig = Rig::new(Delivery::ExactlyOnce);
-    let _infers = [rig.infer("first"), rig.infer("second")];
+    let _infers = ["first", "second"].map(|name| Replica::named(name).start(&rig));
     rig.run(kill_all);
     rig.settle();
 }
 
 #[test]
 fn the_answer_to_a_commit_is_lost() {
-    exactly_once_through(&[rule(Api::EndTxn, Side::Response, What::Lose)]);
+    let rig = Rig::new(Delivery::ExactlyOnce);
+    through(rig, &[rule(Api::EndTxn, Side::Response, What::Lose)]);
 }

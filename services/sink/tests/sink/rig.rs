@@ -328,7 +328,7 @@ impl Rig {
 
 /// How often a test kills the sink; `make faults` asks for more.
 pub(crate) fn kills() -> i32 {
-    let asked = std::env::var("MILLRACE_KILLS").ok();
+    let asked = std::env::var("SINK_KILLS").ok();
     asked.map_or(5, |kills| kills.parse().expect("a number"))
 }
 
