@@ -169,6 +169,7 @@ impl<'a> Bench<'a> {
         let serving = Serving {
             threads: Some(self.network.engine_threads()),
             max_rows,
+            ..Serving::default()
         };
         let mut process = line.start_infer_as(serving)?;
         let broker = cpu::broker_pid(&self.options.brokers);

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod compute;
 pub mod cpu;
+pub mod delivery;
 pub mod line;
 pub mod machine;
 pub mod networks;

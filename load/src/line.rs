@@ -23,6 +23,8 @@ pub struct Serving {
     pub threads: Option<usize>,
     /// Rows of a batch; measured by infer without it.
     pub max_rows: Option<usize>,
+    /// Delivery is exactly once, under a name that the replica keeps.
+    pub exactly_once: bool,
 }
 
 /// Topics under a prefix that nobody else uses.
@@ -100,6 +102,12 @@ impl Line {
         format!("{}.results.{}", self.prefix, self.model)
     }
 
+    /// Infer's consumer group.
+    #[must_use]
+    pub fn group(&self) -> String {
+        format!("{}.infer.{}", self.prefix, self.model)
+    }
+
     /// A further topic like that of the results.
     ///
     /// # Errors
@@ -166,7 +174,14 @@ impl Line {
     pub fn infer_settings(&self, serving: Serving) -> anyhow::Result<String> {
         let models = fs::canonicalize(&self.options.models).context("the folder of models")?;
         let library = fs::canonicalize(&self.options.library).context("ONNX Runtime")?;
-        let mut settings = self.shared_settings("admin");
+        let mut settings = String::new();
+        if serving.exactly_once {
+            settings.push_str("delivery = \"exactly_once\"\nreplica = \"bench-0\"\n");
+        }
+        settings += &self.shared_settings("admin");
+        if serving.exactly_once {
+            settings.push_str("[consumer]\ninstance_id = \"bench-0\"\n");
+        }
         writeln!(
             settings,
             "[models]\npath = {:?}\nnames = [{:?}]",

@@ -58,6 +58,8 @@ pub enum Scenario {
     Compute,
     /// HTTP while new versions of the model take over.
     Swap,
+    /// Exactly once beside at least once.
+    Delivery,
 }
 
 /// How much is done, spelt out for the ledger.

@@ -101,6 +101,16 @@ impl Process {
         }
     }
 
+    /// Ends it without warning.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Closes its standard input, asks it to stop (SIGTERM) and waits for its end.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::compute;
+use crate::delivery;
 use crate::machine::Machine;
 use crate::options::Plan;
 use crate::predict;
@@ -33,6 +34,8 @@ pub struct Ledger {
     pub compute: Option<compute::Report>,
     /// HTTP while new versions take over.
     pub swap: Option<swap::Report>,
+    /// Exactly once beside at least once.
+    pub delivery: Option<delivery::Report>,
 }
 
 impl Ledger {
@@ -91,6 +94,9 @@ impl Ledger {
         }
         if let Some(swap) = &self.swap {
             swap.write(&mut text)?;
+        }
+        if let Some(delivery) = &self.delivery {
+            delivery.write(&mut text)?;
         }
         Ok(text)
     }

@@ -158,7 +158,7 @@ impl Bench<'_> {
 }
 
 /// Writes the backlog: ids from 0, spread evenly over the partitions.
-fn fill(line: &Line, plan: &Plan) -> anyhow::Result<()> {
+pub(crate) fn fill(line: &Line, plan: &Plan) -> anyhow::Result<()> {
     let linger = Duration::from_millis(5);
     let settings = ProducerSettings {
         cluster: line.cluster.clone(),
