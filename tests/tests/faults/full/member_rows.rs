@@ -48,7 +48,7 @@ fn restart_one_by_one(rig: Rig) {
 #[test]
 fn of_two_members_of_one_name_one_ends_and_says_why() {
     two_of(
-        Rig::new(Delivery::ExactlyOnce),
+        Rig::new(Delivery::AtLeastOnce),
         Replica::named("twin").fixed(),
         "same instance id",
     );
