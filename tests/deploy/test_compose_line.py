@@ -143,14 +143,14 @@ def predict(line):
 
 
 def rows(line):
-    query = f"SELECT count(*) FROM {line.table} WHERE model = 'digits' AND label = 3 AND status = 'OK'"
+    query = f"SELECT count(*) FROM {line.table} WHERE model = 'digits' AND label = 9 AND status = 'OK'"
     command = ["psql", "-qAt", "-d", named("TEST_POSTGRES_URL"), "-c", query]
     answer = subprocess.run(command, capture_output=True, text=True)
     return int(answer.stdout) if answer.returncode == 0 else 0
 
 
 def test_the_settings_of_the_containers_start_a_line_that_answers_and_writes(line):
-    assert predict(line)["predictions"][0]["label"] == 3
+    assert predict(line)["predictions"][0]["label"] == 9
     line.wait(lambda: rows(line) >= 1, "a row in PostgreSQL")
 
 
