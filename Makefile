@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test conformance compose-test helm-test faults lint audit bench fuzz models goldens wheel clean
 
-PYTHON_TESTS := tests/python tests/convert tests/conformance/quick tests/deploy schemas models load/models
+PYTHON_TESTS := tests/python tests/convert tests/console tests/conformance/quick tests/deploy schemas models load/models
 DENY := .native/cargo-deny/bin/cargo-deny
 DENY_VERSION := 0.20.2
 # The advisories come from a repository on the network; without it, leave them out and know that they are.

@@ -12,6 +12,7 @@ mod access;
 mod app;
 mod arrow_body;
 mod cluster_serving;
+mod console;
 mod front;
 mod grpc;
 mod http;
@@ -25,7 +26,7 @@ mod tensorflow;
 pub use access::ask_ready;
 pub use app::App;
 pub use settings::{
-    AccessSettings, ControlSettings, CorsSettings, GrpcSettings, HttpSettings, JsonSettings,
-    JwtSettings, LimitSettings, RateSettings, RepliesSettings, ResultSettings, Settings,
-    TlsSettings, TopicSettings,
+    AccessSettings, ConsoleSettings, ControlSettings, CorsSettings, GrpcSettings, HttpSettings,
+    JsonSettings, JwtSettings, LimitSettings, RateSettings, RepliesSettings, ResultSettings,
+    Settings, TlsSettings, TopicSettings,
 };

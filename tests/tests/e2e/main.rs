@@ -25,6 +25,7 @@ mod produce;
 mod python_arrow;
 mod readme_commands;
 mod replay;
+mod replay_scene;
 mod score_formats;
 mod score_killed;
 mod secrets;

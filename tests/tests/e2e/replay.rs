@@ -1,180 +1,18 @@
 //! `millrace replay`: past and live requests through another version, without a trace in what the line answers; a
 //! replay that is killed goes on, and its report is that of one that was not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command};
 
-use arrow::buffer::Buffer;
-use e2e::{Feed, Infer, Line, ModelFolder, PATIENCE, Process, Tap, header, project_path, wait_for};
-use millrace_kafka::{Admin, Cluster, Record};
-use millrace_wire::avro::ModelState;
-use millrace_wire::{DType, Tensor, encode_tensors};
+use e2e::{PATIENCE, Tap, header, wait_for};
+use millrace_kafka::Record;
 use serde_json::Value;
 
-use crate::command_line::{path, run, said, start, succeed};
-use crate::hot_swap::wait_state;
+use crate::command_line::{path, run, said, start};
+use crate::replay_scene::{Scene, by_version, check_lineage, check_once_and_in_order, probe};
 
-const PARTITIONS: u32 = 3;
-/// Version 1 is y = x, version 2 is y = 2x + 1: they agree where all of x is -1. Version 3 fails where x begins with 13.
-const VERSIONS: [(i64, &str); 3] = [(1, "echo"), (2, "affine"), (3, "fails_if")];
-const ALL: &str = "[versions]\npolicy = \"all\"\nlabels = { stable = 1, next = 2 }\n";
 const EXACTLY_ONCE: &str = "delivery = \"exactly_once\"";
-
-struct Scene {
-    line: Line,
-    _models: ModelFolder,
-    _infer: Process,
-    feed: Feed,
-    results: Tap,
-}
-
-impl Scene {
-    fn new(settings: &str) -> Self {
-        let line = Line::new(&["probe"], PARTITIONS);
-        let models = ModelFolder::new();
-        for (version, name) in VERSIONS {
-            let file = project_path("tests/models").join(name).join("1/model.onnx");
-            models.put_bytes("probe", version, &fs::read(file).expect("a probe model"));
-        }
-        models.say("probe", ALL);
-        let mut infer = line.infer(Infer {
-            models: models.path().to_str().expect("a path of text"),
-            names: &["probe"],
-            settings,
-            ..Infer::default()
-        });
-        infer.wait_ready();
-        let told = Tap::open(&line, "models");
-        for (version, _) in VERSIONS {
-            wait_state(&told, ("probe", version), ModelState::Available);
-        }
-        Self {
-            feed: Feed::new(&line, "requests.probe"),
-            results: Tap::open(&line, "results.probe"),
-            line,
-            _models: models,
-            _infer: infer,
-        }
-    }
-
-    /// Sends numbered requests, a key for each; every fifth is one that versions 1 and 2 agree on.
-    fn send(&self, numbers: std::ops::Range<usize>) {
-        for number in numbers {
-            let first = u16::try_from(number).expect("a small number");
-            let x = match number % 5 {
-                0 => [-1.0; 4],
-                _ => [f32::from(first), 1.0, 2.0, 3.0],
-            };
-            let id = number.to_string();
-            let headers = [
-                ("b", "1"),
-                ("mr-id", id.as_str()),
-                ("a", id.as_str()),
-                ("b", "2"),
-            ];
-            let key = format!("key-{number}");
-            self.feed.send_keyed(&key, Some(probe(x)), &headers);
-        }
-        self.feed.flush();
-    }
-
-    fn replay<'a>(&self, model: &'a str, to: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let mut arguments = vec!["replay", "--json", "--model", model, "--to", to];
-        arguments.extend(more);
-        arguments
-    }
-
-    fn report(&self, model: &str, to: &str, more: &[&str]) -> Value {
-        let printed = succeed(&self.line, &self.replay(model, to, more));
-        serde_json::from_str(&printed).expect("the report is JSON")
-    }
-
-    /// Waits until a topic is there; all that is in it.
-    fn tap(&self, topic: &str) -> Tap {
-        let cluster = Cluster {
-            brokers: self.line.brokers().to_owned(),
-            ..Cluster::default()
-        };
-        let admin = Admin::connect(&cluster).expect("a client starts");
-        let name = self.line.topic(topic);
-        wait_for(PATIENCE, &format!("topic {name}"), || {
-            admin.partition_count(&name).ok().flatten()
-        });
-        Tap::open(&self.line, topic)
-    }
-}
-
-fn probe(x: [f32; 4]) -> Vec<u8> {
-    let data = Buffer::from_vec(x.to_vec());
-    let tensor = Tensor::fixed("x", DType::Float32, vec![1, 4], data).expect("four numbers");
-    encode_tensors(&[tensor]).expect("a tensor encodes")
-}
-
-/// The request's offset that a result names, and the partition.
-fn source(record: &Record) -> (i32, i64) {
-    let text = header(record, "mr-source").expect("a source");
-    let mut parts = text.rsplit('/');
-    let offset = parts
-        .next()
-        .and_then(|it| it.parse().ok())
-        .expect("an offset");
-    let partition = parts
-        .next()
-        .and_then(|it| it.parse().ok())
-        .expect("a partition");
-    (partition, offset)
-}
-
-/// Every request once, in its partition and in the order of its partition.
-fn check_once_and_in_order(records: &[Record], requests: usize) {
-    let all: BTreeSet<(i32, i64)> = records.iter().map(source).collect();
-    assert_eq!(
-        (records.len(), all.len()),
-        (requests, requests),
-        "each once"
-    );
-    for partition in 0..i32::try_from(PARTITIONS).expect("a few") {
-        let of_partition = records.iter().filter(|it| it.partition == partition);
-        let sources: Vec<(i32, i64)> = of_partition.map(source).collect();
-        assert!(sources.is_sorted(), "partition {partition} is in order");
-        assert!(sources.iter().all(|(from, _)| *from == partition));
-    }
-}
-
-/// Which request, by whom, with which weights; what nobody knows is passed on in order.
-fn check_lineage(records: &[Record], version: &str) {
-    let (_, name) = VERSIONS[version.parse::<usize>().expect("a version") - 1];
-    let file = project_path("tests/models").join(name).join("1/model.onnx");
-    let weights = sha256(&fs::read(file).expect("a probe model"));
-    for record in records {
-        assert_eq!(header(record, "mr-status"), Some("OK"));
-        assert_eq!(header(record, "mr-model"), Some("probe"));
-        assert_eq!(header(record, "mr-version"), Some(version));
-        assert_eq!(header(record, "mr-weights-sha256"), Some(weights.as_str()));
-        let id = header(record, "mr-id").expect("an id").to_owned();
-        let key = format!("key-{id}");
-        assert_eq!(record.key.as_deref(), Some(key.as_bytes()));
-        let unknown = record
-            .headers
-            .iter()
-            .filter(|(name, _)| matches!(*name, "a" | "b"));
-        let unknown: Vec<_> = unknown.collect();
-        let value = |text: &'static str| Some(text.as_bytes());
-        let expected = [
-            ("b", value("1")),
-            ("a", Some(id.as_bytes())),
-            ("b", value("2")),
-        ];
-        assert_eq!(unknown, expected);
-    }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// The counts of a report, which do not depend on when it was made. Its stretch does: `end` lies behind the copies of
 /// earlier replays, which are passed over.
@@ -192,8 +30,8 @@ fn counts(report: &Value) -> BTreeMap<&str, Value> {
     keys.map(|key| (key, report[key].clone())).into()
 }
 
-fn replay_leaves_the_line_alone(settings: &str) {
-    let scene = Scene::new(settings);
+/// Two hundred requests, one that has expired and one that is no Arrow; all of them answered.
+fn answered(scene: &Scene, letters: &Tap) -> Vec<Record> {
     scene.send(0..200);
     let expired = [("mr-id", "200"), ("mr-deadline", "1000")];
     scene.feed.send(Some(1), Some(probe([-1.0; 4])), &expired);
@@ -201,12 +39,13 @@ fn replay_leaves_the_line_alone(settings: &str) {
         .feed
         .send(Some(2), Some(b"no Arrow".to_vec()), &[("mr-id", "201")]);
     scene.feed.flush();
-    let letters = Tap::open(&scene.line, "dead-letters");
     let answered = scene.results.wait_for(202);
     letters.wait_for(1);
     check_lineage(&by_version(&answered, "1"), "1");
+    answered
+}
 
-    let report = scene.report("probe@2", "results.shadow", &["--from", "beginning"]);
+fn check_report(report: &Value, answered: &[Record]) {
     assert_eq!(
         (&report["results"], &report["compared"]),
         (&202.into(), &200.into())
@@ -237,23 +76,27 @@ fn replay_leaves_the_line_alone(settings: &str) {
             .as_f64()
             .is_some_and(|ms| ms > 0.0)
     );
+}
+
+fn replay_leaves_the_line_alone(settings: &str) {
+    let scene = Scene::new(settings);
+    let letters = Tap::open(&scene.line, "dead-letters");
+    let answered = answered(&scene, &letters);
+    let report = scene.report("probe@2", "results.shadow", &["--from", "beginning"]);
+    check_report(&report, &answered);
 
     let shadow = scene.tap("results.shadow").wait_for(202);
     check_once_and_in_order(&shadow, 202);
     check_lineage(&by_version(&shadow, "2")[..200], "2");
     // A version that fails is counted and leaves no dead letter either; a label names a version, too.
     let failing = scene.report("probe@3", "results.third", &[]);
+    let failures = &failing["failures"]["INVALID_ARGUMENT"];
     assert_eq!(
-        (
-            &failing["apart"]["failed"],
-            &failing["failures"]["INVALID_ARGUMENT"]
-        ),
+        (&failing["apart"]["failed"], failures),
         (&1.into(), &2.into())
     );
-    let refused = run(
-        &scene.line,
-        &scene.replay("probe:next", "results.shadow", &["--require", "0.9"]),
-    );
+    let strict = scene.replay("probe:next", "results.shadow", &["--require", "0.9"]);
+    let refused = run(&scene.line, &strict);
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
 
     // The line goes on as if nothing had been: its next answer is the next record of its topics.
@@ -265,16 +108,6 @@ fn replay_leaves_the_line_alone(settings: &str) {
         "nothing but what the line itself was asked"
     );
     assert_eq!(letters.records().len(), 1);
-}
-
-/// Those that the version has answered, not refused.
-fn by_version(records: &[Record], version: &str) -> Vec<Record> {
-    let is_of = |record: &&Record| {
-        header(record, "mr-version") == Some(version)
-            && header(record, "mr-status") == Some("OK")
-            && record.key.is_some()
-    };
-    records.iter().filter(is_of).cloned().collect()
 }
 
 #[test]

@@ -4,11 +4,9 @@
 use std::sync::Arc;
 
 use millrace_kafka::{Headers, OutRecord, Record};
+use millrace_wire::headers::REQUEUED;
 
 use super::place::Place;
-
-/// Names the dead letter, `partition@offset`.
-const REQUEUED: &str = "mr-requeued";
 
 pub(super) fn of(topic: &Arc<str>, letter: Place) -> OutRecord {
     let mut headers = Headers::with_capacity(1);
@@ -24,8 +22,7 @@ pub(super) fn of(topic: &Arc<str>, letter: Place) -> OutRecord {
 
 /// The dead letter that a record of the topic says was written back; `None` if it is no such note.
 pub(super) fn read(record: &Record) -> Option<Place> {
-    let text = record.headers.get_first(REQUEUED)?;
-    Place::parse(std::str::from_utf8(text).ok()?)
+    Place::of_note(record.headers.get_first(REQUEUED)?)
 }
 
 #[cfg(test)]

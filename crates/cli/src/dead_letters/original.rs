@@ -1,40 +1,24 @@
 //! The record that a dead letter was, to be written once more.
 
-use millrace_kafka::{Headers, OutRecord};
+use millrace_kafka::OutRecord;
 use millrace_wire::avro::DeadLetter;
-use millrace_wire::headers::{ATTEMPTS, DEADLINE, REPLY_TO};
 
 /// The record as it was, but for what only its first sender needed, and with how often it was tried.
 pub(super) fn of(letter: DeadLetter) -> OutRecord {
-    let mut headers = Headers::with_capacity(letter.headers.len() + 1);
-    let mut attempts = i64::from(letter.attempts);
-    for header in letter.headers {
-        match header.name.as_str() {
-            DEADLINE | REPLY_TO => {}
-            ATTEMPTS => {
-                let text = header
-                    .value
-                    .as_deref()
-                    .and_then(|value| std::str::from_utf8(value).ok());
-                let before: i64 = text.and_then(|text| text.parse().ok()).unwrap_or(0);
-                attempts = attempts.saturating_add(before);
-            }
-            _ => headers.push(header.name, header.value),
-        }
-    }
-    headers.push_text(ATTEMPTS, attempts.to_string());
+    let original = letter.into_original();
     OutRecord {
-        topic: letter.topic.into(),
-        partition: Some(letter.partition),
-        key: letter.key,
-        value: letter.value,
-        headers,
+        topic: original.topic.into(),
+        partition: Some(original.partition),
+        key: original.key,
+        value: original.value,
+        headers: original.headers.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use millrace_wire::avro::Header;
+    use millrace_wire::headers::{ATTEMPTS, DEADLINE, REPLY_TO};
 
     use super::*;
     use crate::dead_letters::pile::tests::dead_letter;

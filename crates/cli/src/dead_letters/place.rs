@@ -1,15 +1,7 @@
 //! Where a dead letter is, as people write it: `3@17`, or `topic/3@17` for it or for its source.
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
-
 /// A partition and an offset in the topic of dead letters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-}
+pub(super) use millrace_wire::avro::LetterPlace as Place;
 
 /// A place, in the topic of dead letters unless it names another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,29 +24,6 @@ impl Coordinates {
                 .to_owned()
         })?;
         Ok(Self { topic, place })
-    }
-}
-
-impl Place {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (partition, offset) = text.split_once('@')?;
-        let place = Self {
-            partition: partition.parse().ok()?,
-            offset: offset.parse().ok()?,
-        };
-        (place.partition >= 0 && place.offset >= 0).then_some(place)
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}@{}", self.partition, self.offset)
-    }
-}
-
-impl Serialize for Place {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod change;
 mod dead_letter;
+mod letter;
 mod model_control;
 mod model_descriptor;
 mod single_object;
@@ -10,6 +11,7 @@ mod walk;
 
 pub use change::{ControlChange, Progress};
 pub use dead_letter::{DeadLetter, Header};
+pub use letter::{LetterPlace, Original};
 pub use model_control::{Canary, ModelControl};
 pub use model_descriptor::{ModelDescriptor, ModelState, TensorDescription};
 

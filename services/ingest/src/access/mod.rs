@@ -121,8 +121,8 @@ impl Access {
         right: Right,
         model: &str,
     ) -> Result<(), AccessError> {
-        if right == Right::Control && !self.shared.control {
-            return Err(AccessError::ControlOff);
+        if right == Right::Control {
+            self.check_control()?;
         }
         if caller.may(right, model) {
             return Ok(());
@@ -132,6 +132,17 @@ impl Access {
             right,
             model: model.chars().take(64).collect(),
         })
+    }
+
+    /// Whether anything may be changed from outside, by anybody.
+    ///
+    /// # Errors
+    /// `ControlOff`
+    pub(crate) fn check_control(&self) -> Result<(), AccessError> {
+        match self.shared.control {
+            true => Ok(()),
+            false => Err(AccessError::ControlOff),
+        }
     }
 
     /// Whether `/metrics` is answered to everybody.

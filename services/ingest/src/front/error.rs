@@ -10,6 +10,7 @@ use millrace_wire::json;
 
 use crate::access::AccessError;
 use crate::arrow_body::ArrowError;
+use crate::console::ConsoleError;
 use crate::grpc::GrpcError;
 use crate::http::HttpError;
 use crate::later::LaterError;
@@ -42,6 +43,8 @@ pub(crate) enum Error {
     Oip(#[from] OipError),
     #[error(transparent)]
     Arrow(#[from] ArrowError),
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
     #[error(transparent)]
     Timeout(#[from] BadTimeout),
     #[error("the time that the caller gave, {} ms, was over before the request was read", .timeout.as_millis())]
@@ -164,6 +167,7 @@ impl Error {
             Self::Later(error) => error.kind(),
             Self::Oip(error) => error.kind(),
             Self::Arrow(error) => error.kind(),
+            Self::Console(error) => error.kind(),
             Self::Timeout(_) => Kind::invalid("timeout"),
             Self::Expired { .. } => Kind::new(Status::DeadlineExceeded, "timed_out"),
             Self::NotServed(error) => of_not_served(error),

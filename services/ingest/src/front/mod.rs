@@ -34,6 +34,7 @@ use millrace_wire::Limits;
 use millrace_wire::json::{JsonLimits, JsonRules, Strictness};
 
 use crate::access::{Access, Right};
+use crate::console::Console;
 use crate::later::Later;
 use crate::openapi::Description;
 use crate::settings::Settings;
@@ -73,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) topics: Topics,
     pub(crate) later: Later,
     control: Control,
+    pub(crate) console: Console,
     pub(crate) limits: RequestLimits,
     pub(crate) description: Description,
     default_model: Option<String>,
@@ -141,6 +143,7 @@ impl Front {
             topics: Topics::new(&settings.topics.prefix),
             later,
             control: Control::new(settings),
+            console: Console::new(settings),
             limits: RequestLimits::of(settings),
             description: Description::of(&settings.access),
             default_model: settings.default_model.clone(),

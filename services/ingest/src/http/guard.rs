@@ -8,6 +8,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, web};
 
 use crate::access::{AUTHORIZATION, AccessError, Caller, Presented, X_API_KEY};
+use crate::console;
 use crate::front::{Error, Front};
 
 use super::observe::Seen;
@@ -47,7 +48,8 @@ fn caller_of(front: &Front, request: &ServiceRequest) -> Result<Caller, AccessEr
     let path = request.path();
     let is_open = OPEN.contains(&path)
         || path.starts_with("/docs/")
-        || (path == "/metrics" && front.access.opens_metrics());
+        || (path == "/metrics" && front.access.opens_metrics())
+        || (front.console.opens_page() && console::is_page(path));
     if is_open {
         return Ok(Caller::nobody());
     }

@@ -105,6 +105,7 @@ fn route_of(path: &str) -> &'static str {
         "/ready" => "/ready",
         "/metrics" => "/metrics",
         _ if path.starts_with("/models") => "/models",
+        _ if path.starts_with("/console") => "/console",
         _ if path.starts_with("/v2/") && path.ends_with("/infer") => "/v2/models/infer",
         _ if path == "/v2" || path.starts_with("/v2/") => "/v2",
         _ if path.starts_with("/v1/results") => "/v1/results",

@@ -4,7 +4,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::front::Error;
-use crate::{cluster_serving, later, oip, openapi, tensorflow};
+use crate::{cluster_serving, console, later, oip, openapi, tensorflow};
 
 use super::{no_path, not_allowed};
 
@@ -17,6 +17,7 @@ pub(super) fn configure(routes: &mut ServiceConfig) {
         .configure(tensorflow::configure)
         .configure(oip::configure)
         .configure(openapi::configure)
+        .configure(console::configure)
         .default_service(web::to(no_route));
 }
 

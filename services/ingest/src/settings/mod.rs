@@ -1,6 +1,7 @@
 //! The settings of ingest: sections, defaults and the rules between them.
 
 mod access;
+mod console;
 mod grpc;
 mod http;
 mod json;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use rules::not_zero;
 
 pub use access::{AccessSettings, ControlSettings, JwtSettings};
+pub use console::ConsoleSettings;
 pub use grpc::GrpcSettings;
 pub use http::{CorsSettings, HttpSettings};
 pub use json::JsonSettings;
@@ -49,6 +51,8 @@ pub struct Settings {
     pub access: AccessSettings,
     /// What may be changed from outside.
     pub control: ControlSettings,
+    /// The page for people.
+    pub console: ConsoleSettings,
     /// How JSON is read and written.
     pub json: JsonSettings,
     /// What is too much.
@@ -79,6 +83,7 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             access: AccessSettings::default(),
             control: ControlSettings::default(),
+            console: ConsoleSettings::default(),
             json: JsonSettings::default(),
             limits: LimitSettings::default(),
             replies: RepliesSettings::default(),
