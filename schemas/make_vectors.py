@@ -5,7 +5,7 @@
 `index.json` says what each file holds: rows, and per column its dtype, the shape of each row and the
 elements of all rows: little-endian bytes in hexadecimal digits (a boolean is one byte), a list of
 texts for STRING, a list of hexadecimal digits for BYTES. `refused` lists records that a decoder must
-not take, and why. `rust/` is written by `cargo run -p millrace-wire --example write_vectors`.
+not take, and why; `claims` headers of values in a store, and what they mean. `rust/` is written by `cargo run -p millrace-wire --example write_vectors`.
 """
 
 import json
@@ -14,6 +14,7 @@ import sys
 
 from arrow_vectors import arrow_vectors, record_batch, stream
 from avro_vectors import HERE, avro_messages, single_object
+from claim_vectors import claim_vectors
 from refused_vectors import refused_vectors
 
 
@@ -29,7 +30,7 @@ def plain(value):
 
 
 def write_all(folder):
-    index = {"arrow": [], "refused": [], "avro": []}
+    index = {"arrow": [], "refused": [], "avro": [], "claims": claim_vectors()}
     for name, columns in arrow_vectors().items():
         batch = record_batch(columns)
         write(folder / "arrow" / f"{name}.arrows", stream(batch.schema, [batch]))

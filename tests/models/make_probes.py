@@ -19,6 +19,10 @@ GRAPHS = {
     "echo": """
         echo (float[batch, 4] x) => (float[batch, 4] y) { y = Identity (x) }
     """,
+    # y = -x, with rows of any length.
+    "negate": """
+        negate (float[batch, n] x) => (float[batch, n] y) { y = Neg (x) }
+    """,
     # y = 2x + 1.
     "affine": """
         affine (float[batch, 4] x) => (float[batch, 4] y)

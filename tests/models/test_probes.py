@@ -53,6 +53,12 @@ def test_probe_answers_each_row(name, factor, plus, rows):
 
 
 @pytest.mark.parametrize("rows", BATCHES)
+def test_negate_takes_rows_of_any_length(rows):
+    x = np.arange(rows * 5, dtype=np.float32).reshape(rows, 5)
+    np.testing.assert_array_equal(load("negate").run(["y"], {"x": x})[0], -x)
+
+
+@pytest.mark.parametrize("rows", BATCHES)
 def test_mean_gives_one_number_for_each_row(rows):
     x = rows_of_four(rows)
     answer = load("mean").run(["y"], {"x": x})[0]

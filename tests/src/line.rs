@@ -1,5 +1,6 @@
 //! A whole line of its own for one test: topics under a prefix that nobody else uses, and the services it starts.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -24,12 +25,7 @@ impl Line {
     /// # Panics
     /// When no broker is named or the topics cannot be created.
     pub fn new(models: &[&str], partitions: u32) -> Self {
-        let brokers = std::env::var("MILLRACE_KAFKA__BROKERS").unwrap_or_else(|_| {
-            panic!(
-                "no broker: run `make test`, or set MILLRACE_KAFKA__BROKERS to a broker's address"
-            )
-        });
-        Self::on(&brokers, models, partitions)
+        Self::on(&broker_of_all(), models, partitions)
     }
 
     /// A line on a given broker.
@@ -37,6 +33,29 @@ impl Line {
     /// # Panics
     /// When the topics cannot be created.
     pub fn on(brokers: &str, models: &[&str], partitions: u32) -> Self {
+        Self::apply(brokers, models, &["--partitions", &partitions.to_string()])
+    }
+
+    /// A line on the broker that `make test` started, with one partition per model and topics that take records of a
+    /// megabyte, as a broker's own topics do.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn with_small_records(models: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let text = fs::read_to_string(project_path("schemas/topics.yaml"));
+        let text = text.expect("the topics are described");
+        let text = text
+            .replace("16777216", "1048576")
+            .replace("20971520", "1048576");
+        let file = folder.path().join("topics.yaml");
+        fs::write(&file, text).expect("the folder is writable");
+        let brokers = broker_of_all();
+        let file = file.display().to_string();
+        Self::apply(&brokers, models, &["--partitions", "1", "--file", &file])
+    }
+
+    fn apply(brokers: &str, models: &[&str], arguments: &[&str]) -> Self {
         let line = Self {
             brokers: brokers.to_owned(),
             prefix: format!("e2e-{}", uuid::Uuid::new_v4().simple()),
@@ -51,7 +70,7 @@ impl Line {
             "--prefix",
             &line.prefix,
         ]);
-        command.args(["--partitions", &partitions.to_string()]);
+        command.args(arguments);
         for model in models {
             command.args(["--model", model]);
         }
@@ -155,6 +174,13 @@ max_rows = {max_rows}
             self.prefix
         )
     }
+}
+
+/// The broker that `make test` started.
+fn broker_of_all() -> String {
+    std::env::var("MILLRACE_KAFKA__BROKERS").unwrap_or_else(|_| {
+        panic!("no broker: run `make test`, or set MILLRACE_KAFKA__BROKERS to a broker's address")
+    })
 }
 
 /// What an infer process serves, and how.

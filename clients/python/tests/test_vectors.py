@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from millrace import _arrow_read, _avro
+from millrace import _arrow_read, _avro, _claims
 from millrace._arrow_read import decode
 from millrace._arrow_write import Template, encode, has_template
 from millrace._columns import Dense, Ragged, Sparse, SparseRows, as_array
@@ -31,6 +31,18 @@ def test_a_record_of_others_is_read_as_the_index_says(folder, entry):
     record = (VECTORS / folder / f"{entry['name']}.arrows").read_bytes()
     for _ in range(2):  # the second time its beginning is known
         assert [describe(column) for column in decode(record)] == entry["columns"]
+
+
+@by_name(INDEX["claims"])
+def test_headers_of_values_in_a_store(entry):
+    headers = {name: value.encode() for name, value in entry["headers"].items()}
+    if refused := entry.get("refused"):
+        with pytest.raises(BadAnswer, match=f"header {refused} "):
+            _claims.read_claim(headers)
+    else:
+        claim = _claims.read_claim(headers)
+        assert claim._asdict() == entry["claim"]
+        assert dict(claim.headers()) == entry["headers"]
 
 
 @by_name(INDEX["arrow"])

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use millrace_boot::{CommonArgs, InvalidSetting, Validate};
+use millrace_claims::ClaimSettings;
 use millrace_kafka::{Admin, Cluster};
 use serde::{Deserialize, Serialize};
+
+use crate::claims::Large;
 
 const BROKER_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -21,7 +24,7 @@ pub(crate) struct ConnectionArgs {
     /// First part of all topic names [default: millrace]
     #[arg(long, global = true, value_name = "PREFIX")]
     prefix: Option<String>,
-    /// Settings file of any Millrace service; its kafka and topics sections are read
+    /// Settings file of any Millrace service; its kafka, topics and claims are read
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Change one setting, such as kafka.options.security.protocol=ssl
@@ -34,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) cluster: Cluster,
     pub(crate) prefix: String,
     pub(crate) admin: Admin,
+    /// Where values are that are too large for their records.
+    pub(crate) large: Large,
 }
 
 /// The part of a service's settings that this tool reads; it leaves the rest to the service.
@@ -42,6 +47,7 @@ pub(crate) struct Connection {
 struct Settings {
     kafka: Cluster,
     topics: Topics,
+    claims: ClaimSettings,
     /// Of a sink; this tool only asks whether there are any.
     pipelines: Vec<serde_json::Value>,
 }
@@ -66,7 +72,8 @@ impl Validate for Settings {
             let problem = "is empty; topics are called <prefix>.requests.<model> and so on";
             return Err(InvalidSetting::new("topics.prefix", problem));
         }
-        Ok(())
+        let wrong = |(key, problem): (&str, String)| InvalidSetting::new(key, problem);
+        self.claims.check().map_err(wrong)
     }
 }
 
@@ -109,6 +116,7 @@ impl ConnectionArgs {
         Ok(Connection {
             cluster: settings.kafka,
             prefix: settings.topics.prefix,
+            large: Large::open(&settings.claims)?,
             admin,
         })
     }
@@ -164,6 +172,11 @@ impl ConnectionArgs {
     pub(crate) fn cluster(&self) -> anyhow::Result<(Cluster, String)> {
         let settings = self.settings()?;
         Ok((settings.kafka, settings.topics.prefix))
+    }
+
+    /// Where values are that are too large for their records.
+    pub(crate) fn claims(&self) -> anyhow::Result<ClaimSettings> {
+        Ok(self.settings()?.claims)
     }
 
     fn settings(&self) -> anyhow::Result<Settings> {

@@ -13,6 +13,7 @@ use millrace_kafka::{
 use millrace_wire::headers::{ID, ReplyTo, RequestHeaders, ResultHeaders};
 use millrace_wire::{Decoder, Record as Outputs, Status};
 
+use crate::claims::Large;
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::served::Served;
@@ -34,6 +35,7 @@ pub(crate) struct Asking {
     version: i64,
     replies: Receiver<Record>,
     undelivered: (SyncSender<String>, Receiver<String>),
+    large: Large,
 }
 
 /// One record for the model.
@@ -114,6 +116,7 @@ impl Asking {
             version: opening.served.version,
             replies,
             undelivered: mpsc::sync_channel(1),
+            large: connection.large.clone(),
         })
     }
 
@@ -129,12 +132,15 @@ impl Asking {
             version: Some(self.version),
             ..RequestHeaders::default()
         };
+        let mut headers = written(&headers);
+        let room = (&mut headers, MAX_RECORD_BYTES);
+        let value = self.large.pack(question.payload, room)?;
         let record = OutRecord {
             topic: Arc::clone(&self.topic),
             partition: None,
             key: None,
-            value: Some(question.payload),
-            headers: written(&headers),
+            value: Some(value),
+            headers,
         };
         self.send_record(record, deadline)
     }
@@ -174,7 +180,7 @@ impl Asking {
         decoder: &mut Decoder,
     ) -> anyhow::Result<Option<Reply>> {
         match self.next_record(patience)? {
-            Some(record) => reply(record, decoder).map(Some),
+            Some(record) => self.reply(record, decoder).map(Some),
             None => Ok(None),
         }
     }
@@ -197,6 +203,30 @@ impl Asking {
                 )
             }
         }
+    }
+
+    fn reply(&self, mut record: Record, decoder: &mut Decoder) -> anyhow::Result<Reply> {
+        let headers =
+            ResultHeaders::parse(record.headers.iter()).context("a reply has unusable headers")?;
+        let answer = match headers.status {
+            Status::Ok => {
+                let value = self
+                    .large
+                    .value_of(&mut record)
+                    .context("a reply cannot be read")?;
+                Ok(decoder.decode(value).context("a reply cannot be read")?)
+            }
+            status => Err(Refusal {
+                status,
+                sentence: headers
+                    .error
+                    .unwrap_or_else(|| "infer gave no reason".to_owned()),
+            }),
+        };
+        Ok(Reply {
+            id: headers.id,
+            answer,
+        })
     }
 
     /// Whether the broker has gone, as far as both clients see.
@@ -237,25 +267,4 @@ pub(crate) fn written(headers: &RequestHeaders) -> Headers {
         pairs.push(name, Some(value));
     }
     pairs
-}
-
-fn reply(record: Record, decoder: &mut Decoder) -> anyhow::Result<Reply> {
-    let headers =
-        ResultHeaders::parse(record.headers.iter()).context("a reply has unusable headers")?;
-    let answer = match headers.status {
-        Status::Ok => {
-            let value = record.value.unwrap_or_default();
-            Ok(decoder.decode(value).context("a reply cannot be read")?)
-        }
-        status => Err(Refusal {
-            status,
-            sentence: headers
-                .error
-                .unwrap_or_else(|| "infer gave no reason".to_owned()),
-        }),
-    };
-    Ok(Reply {
-        id: headers.id,
-        answer,
-    })
 }

@@ -5,6 +5,7 @@ mod ask;
 mod bench;
 mod board;
 mod check;
+mod claims;
 mod completions;
 mod connection;
 mod conversation;
@@ -96,6 +97,9 @@ enum Command {
     /// See records that could never succeed, write them back, delete them
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Look after values that are too large for their records
+    #[command(subcommand)]
+    Claims(claims::Command),
     /// Ask a running line so many times a second, and see how fast it answers
     Bench(bench::Args),
     /// Make API keys for ingest
@@ -125,6 +129,7 @@ fn run(args: Args, output: Output) -> anyhow::Result<()> {
         Command::Bench(command) => bench::run(&command, &connection, output),
         // It wants to know of a connection that fails, too.
         Command::Check => check::run(&connection, output),
+        Command::Claims(command) => claims::run(&command, &connection, output),
         Command::Completions(command) => completions::run(&command, Args::command()),
         Command::DeadLetters(command) => dead_letters::run(&command, &open()?, output),
         Command::Lag(command) => lag::run(&command, &open()?, output),

@@ -11,6 +11,7 @@ use millrace_wire::{Decoder, Limits, Status};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::claims::Large;
 use crate::connection::Connection;
 use crate::exit::Exit;
 use crate::output::{self, Output};
@@ -99,7 +100,12 @@ pub(crate) fn run(args: &Args, connection: &Connection, output: Output) -> anyho
         };
         followers.push(Follower::start(settings, hand_over, &Metrics::default())?);
     }
-    let printed = print(args, (&followers, &records), output);
+    let reading = Reading {
+        followers: &followers,
+        records: &records,
+        large: &connection.large,
+    };
+    let printed = print(args, &reading, output);
     drop(records);
     for follower in followers {
         follower.stop(STOP_DEADLINE)?;
@@ -107,11 +113,19 @@ pub(crate) fn run(args: &Args, connection: &Connection, output: Output) -> anyho
     printed
 }
 
-fn print(
-    args: &Args,
-    (followers, records): (&[Follower], &mpsc::Receiver<Record>),
-    output: Output,
-) -> anyhow::Result<()> {
+/// Where records come from.
+struct Reading<'a> {
+    followers: &'a [Follower],
+    records: &'a mpsc::Receiver<Record>,
+    large: &'a Large,
+}
+
+fn print(args: &Args, reading: &Reading<'_>, output: Output) -> anyhow::Result<()> {
+    let Reading {
+        followers,
+        records,
+        large,
+    } = reading;
     let mut out = io::stdout().lock();
     let mut decoder = Decoder::new(Limits::default());
     let begun = std::time::Instant::now();
@@ -128,7 +142,7 @@ fn print(
                 if args.once && begun.elapsed() > END_DEADLINE {
                     bail!("the topics were not read to their end within {END_DEADLINE:?}");
                 }
-                for follower in followers {
+                for follower in *followers {
                     if let Some(complaint) = follower.state().borrow().complaint() {
                         tracing::debug!(complaint, "waiting");
                     }
@@ -140,7 +154,7 @@ fn print(
         if matches!(args.from, From::Offset(first) if record.offset < first) {
             continue;
         }
-        for row in rows(record, &mut decoder) {
+        for row in rows(record, (large, &mut decoder)) {
             let written = match output {
                 Output::Text => writeln!(out, "{}", output::columns(&row.cells())),
                 Output::Json => serde_json::to_string(&row)
@@ -180,7 +194,7 @@ impl Row {
 }
 
 /// A row per instance; a single one for a failure, or for a record that is no result.
-fn rows(record: Record, decoder: &mut Decoder) -> Vec<Row> {
+fn rows(mut record: Record, (large, decoder): (&Large, &mut Decoder)) -> Vec<Row> {
     let mut row = Row {
         model: String::new(),
         version: None,
@@ -207,11 +221,10 @@ fn rows(record: Record, decoder: &mut Decoder) -> Vec<Row> {
         row.status = headers.status.name().to_owned();
         return vec![row];
     }
-    let decoded = decoder.decode(record.value.unwrap_or_default());
-    match decoded
-        .map_err(anyhow::Error::from)
-        .and_then(|it| outputs(&it))
-    {
+    let decoded = large
+        .value_of(&mut record)
+        .and_then(|value| Ok(decoder.decode(value)?));
+    match decoded.and_then(|it| outputs(&it)) {
         Ok(all) => all
             .into_iter()
             .enumerate()

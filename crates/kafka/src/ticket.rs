@@ -100,6 +100,13 @@ impl Ticket {
         rest
     }
 
+    /// Its records hold `bytes` more, such as a value that was fetched from
+    /// elsewhere: they count against the budget until the ticket ends.
+    pub fn grow(&mut self, bytes: usize) {
+        self.assignment.budget.take(bytes, 0);
+        self.bytes += bytes;
+    }
+
     /// Whether the partition is still ours. Work for one that is not changes
     /// nothing any more.
     #[must_use]
@@ -191,6 +198,19 @@ mod tests {
         assert_eq!(assignment.budget.records(), 0);
         assert_eq!(assignment.ends.done.get(), 1);
         assert_eq!(assignment.ends.abandoned.get(), 1);
+    }
+
+    #[test]
+    fn what_a_ticket_grows_by_counts_until_it_ends() {
+        let assignment = assignment();
+        let (mut first, _) = Ticket::issue(&assignment, [0, 1], 50);
+        first.grow(20);
+        assert_eq!(assignment.budget.bytes(), 70);
+        let rest = first.split_off(1, 25);
+        first.done();
+        assert_eq!(assignment.budget.bytes(), 25, "it went with the first part");
+        rest.done();
+        assert_eq!(assignment.budget.bytes(), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use millrace_boot::{AdminServer, Gate, Health, Shutdown};
+use millrace_claims::Store;
 use prometheus_client::registry::Registry;
 
 use crate::engine::Libraries;
@@ -49,6 +50,8 @@ impl App {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let kafka_metrics = millrace_kafka::Metrics::register(&mut registry);
+        let claim_metrics = millrace_claims::Metrics::register(&mut registry);
+        let store = Store::open(&settings.claims, claim_metrics)?.map(Arc::new);
         let health = Health::new();
         let gate = health.gate("models");
         gate.close("waiting for the broker and its topics");
@@ -72,6 +75,7 @@ impl App {
             fatal: fatal.clone(),
             gate: gate.clone(),
             safety: safety.clone(),
+            store,
         };
         Ok(Self {
             settings,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use millrace_boot::{AdminSettings, InvalidSetting, TelemetrySettings, Validate};
+use millrace_claims::ClaimSettings;
 use millrace_kafka::Cluster;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub consumer: ConsumerSettings,
     /// How results are sent.
     pub producer: ProducerSettings,
+    /// Where values go that are too large for their records.
+    pub claims: ClaimSettings,
     /// `at_least_once` or `exactly_once`.
     pub delivery: Delivery,
     /// How `exactly_once` commits.
@@ -72,6 +75,7 @@ impl Default for Settings {
             state: StateSettings::default(),
             consumer: ConsumerSettings::default(),
             producer: ProducerSettings::default(),
+            claims: ClaimSettings::default(),
             delivery: Delivery::default(),
             transactions: TransactionSettings::default(),
             replica: String::new(),
@@ -162,6 +166,8 @@ impl Validate for Settings {
         self.batch.validate("batch")?;
         self.images.validate()?;
         self.transactions.validate()?;
+        let wrong = |(key, problem): (&str, String)| InvalidSetting::new(key, problem);
+        self.claims.check().map_err(wrong)?;
         at_least(
             "consumer.max_in_flight_bytes",
             self.consumer.max_in_flight_bytes,

@@ -1,11 +1,13 @@
 //! Start-up on a thread of its own, so that `/live` and signals are answered while brokers are awaited and models load.
 //! The same thread then is that of the lifecycle, and takes everything back at the end.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context;
 use millrace_boot::{Gate, Shutdown};
+use millrace_claims::Store;
 use millrace_kafka::{Admin, Producer, ProducerSettings};
 
 use crate::descriptors::Publisher;
@@ -34,6 +36,7 @@ pub(crate) struct Startup {
     pub(crate) kafka_metrics: millrace_kafka::Metrics,
     pub(crate) fatal: Fatal,
     pub(crate) safety: Safety,
+    pub(crate) store: Option<Arc<Store>>,
     pub(crate) gate: Gate,
 }
 
@@ -75,6 +78,7 @@ impl Startup {
             kafka_metrics: self.kafka_metrics,
             fatal: self.fatal.clone(),
             safety: self.safety.clone(),
+            store: self.store,
         };
         let means = Means {
             repository: self.repository,

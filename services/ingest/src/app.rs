@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::web;
 use anyhow::Context;
 use millrace_boot::{Gate, Health, Shutdown};
+use millrace_claims::Store;
 use millrace_kafka::{Producer, ProducerSettings};
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
@@ -67,7 +68,13 @@ impl App {
             .context("cannot start the producer")?;
         let (later, archive) = Later::start(&settings, producer.clone(), &kafka_metrics)
             .context("cannot start looking for results")?;
+        let store = Store::open(
+            &settings.claims,
+            millrace_claims::Metrics::register(&mut registry),
+        )
+        .context("the store of large values cannot be used")?;
         let made = Made {
+            store: store.map(Arc::new),
             access,
             metrics,
             producer: producer.clone(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use millrace_boot::{AdminServer, Health, Reload, Shutdown};
+use millrace_claims::Store;
 use millrace_kafka::{Producer, ProducerSettings};
 use prometheus_client::registry::Registry;
 use tokio::time::{MissedTickBehavior, interval};
@@ -54,7 +55,10 @@ impl App {
             },
             &kafka_metrics,
         )?;
+        let claim_metrics = millrace_claims::Metrics::register(&mut registry);
+        let store = Store::open(&settings.claims, claim_metrics)?;
         let shared = Shared {
+            store: store.map(Arc::new),
             settings: settings.clone(),
             letters: Letters::new(producer.clone(), &settings.topics.prefix),
             metrics,

@@ -12,11 +12,13 @@ use tracing::{info, warn};
 
 use crate::batch::Roll;
 use crate::claimed::Claimed;
+use crate::fetching::{Fetching, NoValue};
 use crate::handover::{Handover, Job, Settlement};
 use crate::letters::Letter;
 use crate::metrics::PipelineMetrics;
 use crate::projection::Projection;
-use crate::row::{Rejected, ResultRecord};
+use crate::row::{Found, Rejected, ResultRecord};
+use crate::share::Share;
 
 /// How often ages are looked at.
 const SWEEP: Duration = Duration::from_millis(50);
@@ -37,6 +39,7 @@ pub(crate) enum Command {
 pub(crate) struct Workshop {
     pub(crate) decoder: Decoder,
     pub(crate) projection: Projection,
+    pub(crate) fetching: Fetching,
     pub(crate) roll: Roll,
     /// Batches are written early when together they hold more than this.
     pub(crate) high_bytes: usize,
@@ -132,7 +135,10 @@ impl Batcher {
         };
         let taken = self.take_into(&mut claimed, block, ticket);
         self.partitions.insert(block.partition().clone(), claimed);
-        taken?;
+        if taken? == Taking::Void {
+            // A later record must not be written without the one that was left out.
+            self.release(block.partition());
+        }
         self.write_if_crowded()
     }
 
@@ -141,11 +147,10 @@ impl Batcher {
         claimed: &mut Claimed,
         block: &Arc<RecordBlock>,
         ticket: Ticket,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Taking> {
         let mut ticket = Share::new(block, ticket);
         for index in 0..block.len() {
-            let record = block.get(index);
-            let (offset, size_bytes) = (record.offset(), record.size_bytes());
+            let offset = block.get(index).offset();
             if !claimed.is_next(offset, &self.with.metrics) {
                 claimed.hold(ticket.up_to(index));
                 if let Some(written) = ticket.up_to(index + 1) {
@@ -157,26 +162,80 @@ impl Batcher {
                 claimed.hold(ticket.up_to(index));
                 self.write(claimed)?;
             }
-            let (decoder, projection) = (&mut self.with.decoder, &mut self.with.projection);
-            match ResultRecord::parse(block, index, decoder, projection) {
-                Ok(row) => {
-                    if !claimed.batch.admits(&row) {
-                        claimed.hold(ticket.up_to(index));
-                        self.write(claimed)?;
-                    }
-                    claimed.push(&row);
+            match self.fetch(claimed, (block, index), &mut ticket) {
+                Ok(fetched) => {
+                    let fetched = fetched.as_deref();
+                    let found = Found {
+                        block,
+                        index,
+                        fetched,
+                    };
+                    self.take_one(claimed, found, &mut ticket)?;
                 }
-                Err(rejected) => claimed.push_letter(self.letter(*rejected)),
+                Err(NoValue::Rejected(reason)) => {
+                    let record = block.get(index).to_record();
+                    self.push_letter(claimed, Rejected { record, reason });
+                }
+                Err(NoValue::Unwanted) => return Ok(Taking::Void),
+                Err(NoValue::Failed(error)) => return Err(error),
             }
-            self.pending_bytes += size_bytes;
-            self.pending_records += 1;
             if claimed.is_full(&self.with.roll) {
                 claimed.hold(ticket.up_to(index + 1));
                 self.write(claimed)?;
             }
         }
         claimed.hold(ticket.up_to(block.len()));
+        Ok(Taking::Whole)
+    }
+
+    fn take_one(
+        &mut self,
+        claimed: &mut Claimed,
+        found: Found<'_>,
+        ticket: &mut Share<'_>,
+    ) -> anyhow::Result<()> {
+        let (decoder, projection) = (&mut self.with.decoder, &mut self.with.projection);
+        let row = match ResultRecord::parse(found, decoder, projection) {
+            Ok(row) => row,
+            Err(rejected) => {
+                self.push_letter(claimed, *rejected);
+                return Ok(());
+            }
+        };
+        if !claimed.batch.admits(&row) {
+            claimed.hold(ticket.up_to(found.index));
+            self.write(claimed)?;
+        }
+        self.pending_bytes += row.size_bytes();
+        self.pending_records += 1;
+        claimed.push(&row);
         Ok(())
+    }
+
+    /// The value of a record that has none itself; it counts as in flight before it is here.
+    fn fetch(
+        &self,
+        claimed: &mut Claimed,
+        (block, index): (&RecordBlock, usize),
+        ticket: &mut Share<'_>,
+    ) -> Result<Option<Vec<u8>>, NoValue> {
+        let fetching = &self.with.fetching;
+        let claim = fetching.claim_of(block.get(index));
+        let Some(object) = claim.map_err(NoValue::Rejected)? else {
+            return Ok(None);
+        };
+        claimed.hold(ticket.up_to(index));
+        ticket.grow(usize::try_from(object.length).unwrap_or(0));
+        let is_wanted =
+            || ticket.is_current() && !self.handover.is_over() && !self.handover.is_in_a_hurry();
+        fetching.fetch(&object, &is_wanted).map(Some)
+    }
+
+    fn push_letter(&mut self, claimed: &mut Claimed, rejected: Rejected) {
+        let letter = self.letter(rejected);
+        self.pending_bytes += letter.size_bytes();
+        self.pending_records += 1;
+        claimed.push_letter(letter);
     }
 
     fn letter(&self, rejected: Rejected) -> Letter {
@@ -273,34 +332,10 @@ impl Batcher {
     }
 }
 
-/// The ticket of a block, given out in parts.
-struct Share<'a> {
-    block: &'a RecordBlock,
-    ticket: Option<Ticket>,
-    /// The first record that it still stands for.
-    from: usize,
-}
-
-impl<'a> Share<'a> {
-    fn new(block: &'a RecordBlock, ticket: Ticket) -> Self {
-        Self {
-            block,
-            ticket: Some(ticket),
-            from: 0,
-        }
-    }
-
-    /// The ticket of the records before `index` that are not given out yet.
-    fn up_to(&mut self, index: usize) -> Option<Ticket> {
-        if index == self.from {
-            return None;
-        }
-        let mut ticket = self.ticket.take()?;
-        if index < self.block.len() {
-            let left = self.block.size_bytes(index..self.block.len());
-            self.ticket = Some(ticket.split_off(index - self.from, left));
-        }
-        self.from = index;
-        Some(ticket)
-    }
+/// What became of a block.
+#[derive(PartialEq, Eq)]
+enum Taking {
+    Whole,
+    /// Nothing of its partition counts any more.
+    Void,
 }

@@ -12,6 +12,7 @@ mod check;
 mod claimed;
 mod destinations;
 mod equipment;
+mod fetching;
 mod handover;
 mod letters;
 mod metrics;
@@ -21,6 +22,7 @@ mod reloading;
 mod row;
 mod settings;
 mod settler;
+mod share;
 #[cfg(test)]
 mod testing;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use crossbeam_channel::{Sender, bounded};
 use millrace_boot::{Gate, Health};
+use millrace_claims::Store;
 use millrace_kafka::{
     GroupConsumer, GroupSettings, Intake, IntakeError, Record, RecordBlock, StartAt, State, Ticket,
     TopicPartition,
@@ -19,6 +20,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use crate::batcher::{Batcher, Command, Workshop};
 use crate::destinations::{self, Surroundings, Writer};
 use crate::equipment::Equipment;
+use crate::fetching::Fetching;
 use crate::handover::handover;
 use crate::letters::Letters;
 use crate::metrics::Metrics;
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     /// Only the pipelines in it ever change.
     pub(crate) settings: Settings,
     pub(crate) letters: Letters,
+    /// Where values are that are too large for their records.
+    pub(crate) store: Option<Arc<Store>>,
     pub(crate) metrics: Metrics,
     pub(crate) kafka_metrics: millrace_kafka::Metrics,
     pub(crate) health: Health,
@@ -177,11 +181,21 @@ fn workshop(settings: &PipelineSettings, shared: &Shared) -> Workshop {
     let projection = Projection::new(&settings.columns, settings.tensors, settings.top.as_ref());
     Workshop {
         projection: projection.marking_json(settings.destination.has_json()),
-        decoder: Decoder::new(Limits::default()),
+        decoder: Decoder::new(limits(&shared.settings)),
+        fetching: Fetching::new(shared.store.clone(), settings.max_outage),
         roll: settings.roll(),
         high_bytes: settings.max_in_flight_bytes / 2,
         high_records: settings.max_in_flight_records / 2,
         metrics: shared.metrics.of(&settings.name),
+    }
+}
+
+/// What a result may be, in its record or fetched for it.
+fn limits(settings: &Settings) -> Limits {
+    let limits = Limits::default();
+    Limits {
+        max_record_bytes: settings.claims.largest(limits.max_record_bytes),
+        ..limits
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millrace_claims::ClaimError;
 use millrace_kafka::{Record, RecordBlock, RecordRef};
 use millrace_wire::headers::{HeaderError, ResultHeadersRef};
 use millrace_wire::{DecodeErrorKind, Decoder, RecordView, Status};
@@ -15,11 +16,28 @@ const MOST_BYTES: usize = 256 << 20;
 /// One result, read where it lies in its block: a row per instance, or a single row without
 /// outputs if the request failed.
 pub(crate) struct ResultRecord<'a> {
-    block: &'a Arc<RecordBlock>,
-    index: usize,
+    found: Found<'a>,
     pub(crate) headers: ResultHeadersRef<'a>,
     outputs: Option<Outputs<'a>>,
     weight_bytes: usize,
+}
+
+/// Where a result lies, and its value if that was fetched from elsewhere.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) block: &'a Arc<RecordBlock>,
+    pub(crate) index: usize,
+    pub(crate) fetched: Option<&'a [u8]>,
+}
+
+impl<'a> Found<'a> {
+    fn record(&self) -> RecordRef<'a> {
+        self.block.get(self.index)
+    }
+
+    fn value(&self) -> &'a [u8] {
+        self.fetched.or(self.record().value()).unwrap_or_default()
+    }
 }
 
 /// The value of a request that succeeded, and the columns that it becomes.
@@ -55,6 +73,12 @@ pub(crate) enum Rejection {
         "its rows would take {weight_bytes} bytes in memory, and {MOST_BYTES} are the most of a record"
     )]
     TooHeavy { weight_bytes: usize },
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(
+        "its value is in a store of large values (header mr-claim), and sink has none: set claims.url"
+    )]
+    NoStore,
     /// The destination's own words.
     #[error("the destination refuses it: {sentence}")]
     Refused { sentence: String },
@@ -74,31 +98,30 @@ impl Rejection {
             },
             Self::Projection(_) => "outputs",
             Self::TooHeavy { .. } => "too_large",
+            Self::Claim(_) | Self::NoStore => "claim",
             Self::Refused { .. } => "refused",
         }
     }
 }
 
 impl<'a> ResultRecord<'a> {
-    /// Reads headers and value of the record at `index`; the error has a copy of it.
+    /// Reads headers and value of a record; the error has a copy of it.
     pub(crate) fn parse(
-        block: &'a Arc<RecordBlock>,
-        index: usize,
+        found: Found<'a>,
         decoder: &mut Decoder,
         projection: &mut Projection,
     ) -> Result<Self, Box<Rejected>> {
-        let record = block.get(index);
+        let record = found.record();
         let headers = match ResultHeadersRef::parse(record.headers()) {
             Ok(headers) => headers,
             Err(error) => return Err(rejected(record, error)),
         };
-        let outputs = match read_value(headers.status, record, decoder, projection) {
+        let outputs = match read_value(headers.status, found.value(), decoder, projection) {
             Ok(outputs) => outputs,
             Err(reason) => return Err(rejected(record, reason)),
         };
         let mut parsed = Self {
-            block,
-            index,
+            found,
             headers,
             outputs,
             weight_bytes: 0,
@@ -113,7 +136,7 @@ impl<'a> ResultRecord<'a> {
 
     /// The block that it lies in, and its index there.
     pub(crate) fn place(&self) -> (&'a Arc<RecordBlock>, usize) {
-        (self.block, self.index)
+        (self.found.block, self.found.index)
     }
 
     pub(crate) fn offset(&self) -> i64 {
@@ -143,9 +166,9 @@ impl<'a> ResultRecord<'a> {
         self.value().map_or(1, RecordView::rows)
     }
 
-    /// Bytes of the record as it came from Kafka.
+    /// Bytes of the record as it came from Kafka, and of its value if that was fetched.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.record().size_bytes()
+        self.record().size_bytes() + self.found.fetched.map_or(0, <[u8]>::len)
     }
 
     /// About what the rows take in memory as arrays.
@@ -154,7 +177,7 @@ impl<'a> ResultRecord<'a> {
     }
 
     fn record(&self) -> RecordRef<'a> {
-        self.block.get(self.index)
+        self.found.record()
     }
 
     /// What a row repeats of the headers, on every row, and what the value takes as lists.
@@ -179,11 +202,10 @@ impl<'a> ResultRecord<'a> {
 
 fn read_value<'a>(
     status: Status,
-    record: RecordRef<'a>,
+    value: &'a [u8],
     decoder: &mut Decoder,
     projection: &mut Projection,
 ) -> Result<Option<Outputs<'a>>, Rejection> {
-    let value = record.value().unwrap_or_default();
     match (status, value.is_empty()) {
         (Status::Ok, true) => return Err(Rejection::NoValue),
         (Status::Ok, false) => {}

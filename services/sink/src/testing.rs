@@ -8,7 +8,7 @@ use millrace_wire::{DType, Decoder, Limits, Status, Tensor, encode_tensors};
 
 use crate::batch::{Batch, OpenBatch};
 use crate::projection::Projection;
-use crate::row::{Rejected, ResultRecord};
+use crate::row::{Found, Rejected, ResultRecord};
 
 pub(crate) const TOPIC: &str = "mill.results.digits";
 
@@ -68,7 +68,12 @@ pub(crate) fn try_parse(
     let mut block = RecordBlock::new(partition(&record.topic, record.partition));
     block.push(record);
     let block = Box::leak(Box::new(Arc::new(block)));
-    ResultRecord::parse(block, 0, &mut decoder(), projection)
+    let found = Found {
+        block,
+        index: 0,
+        fetched: None,
+    };
+    ResultRecord::parse(found, &mut decoder(), projection)
 }
 
 pub(crate) fn decoder() -> Decoder {

@@ -6,13 +6,14 @@ use std::process::Command;
 use e2e::project_path;
 use serde_json::Value;
 
-const LIBRARIES: [&str; 6] = [
+const LIBRARIES: [&str; 7] = [
     "millrace-wire",
     "millrace-convert",
     "millrace-kafka",
     "millrace-boot",
     "millrace-openloop",
     "millrace-vault",
+    "millrace-claims",
 ];
 const SERVICES: [&str; 3] = ["millrace-ingest", "millrace-infer", "millrace-sink"];
 const TOOLS: [&str; 2] = ["millrace-cli", "millrace-load"];
@@ -65,6 +66,7 @@ fn forbidden_imports_are_found() {
         ("millrace-boot", "millrace-wire"),
         ("millrace-openloop", "millrace-kafka"),
         ("millrace-convert", "millrace-wire"),
+        ("millrace-claims", "millrace-kafka"),
         ("millrace-infer", "millrace-ingest"),
         ("millrace-cli", "millrace-sink"),
         ("millrace-load", "millrace-infer"),

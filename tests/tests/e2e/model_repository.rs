@@ -48,7 +48,7 @@ fn check_answers(line: &Line) {
 }
 
 /// A moto server with one bucket, `results`; ends with this value.
-struct S3(Child);
+pub(crate) struct S3(Child);
 
 impl Drop for S3 {
     fn drop(&mut self) {
@@ -57,7 +57,7 @@ impl Drop for S3 {
     }
 }
 
-fn s3() -> (S3, String) {
+pub(crate) fn s3() -> (S3, String) {
     let mut child = Command::new(project_path(".venv/bin/python"))
         .arg(project_path("services/sink/tests/s3_server.py"))
         .env("PYTHONDONTWRITEBYTECODE", "1")

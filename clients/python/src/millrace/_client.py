@@ -17,7 +17,7 @@ from millrace._outstanding import Future
 from millrace._prediction import Prediction
 from millrace._progress import Progress
 from millrace._quick import Quick, quick_submit
-from millrace._settings import Settings, brokers_of, is_url, prefix_of
+from millrace._settings import Settings, brokers_of, claims_of, is_url, prefix_of
 from millrace._signature import Model
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ class Client:
         connect_timeout: Seconds to find the line at the start.
         delivery_timeout: Seconds after which a record that the broker did not take is given up.
         options: Any options of librdkafka, such as `{"security.protocol": "SASL_SSL", …}`.
+        claims: Over Kafka, the line's store of values that are too large for their records: a shared
+            folder, `s3://bucket/prefix` or `gs://bucket/prefix`; by default MILLRACE_CLAIMS__URL.
+        claims_options: Of a bucket of S3, such as `aws_region` and `aws_endpoint`.
         token: A key or token for ingest, sent as `Authorization: Bearer`.
         tls: For https; by default the system's certificates.
         connections: Requests at once over HTTP.
@@ -90,6 +93,8 @@ class Client:
         connect_timeout: float = 10.0,
         delivery_timeout: float = 120.0,
         options: Mapping[str, Any] | None = None,
+        claims: str | None = None,
+        claims_options: Mapping[str, str] | None = None,
         token: str | None = None,
         tls: ssl.SSLContext | None = None,
         connections: int = 16,
@@ -120,6 +125,7 @@ class Client:
                     prefix_of(prefix),
                     options or {},
                     delivery_timeout=delivery_timeout,
+                    claims=claims_of(claims, claims_options),
                     **limits,
                 )
             )

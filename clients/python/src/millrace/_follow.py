@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from millrace._claims import Store
 from millrace._exceptions import ConnectionFailed
 from millrace._prediction import Headers, Prediction, read_headers, read_result
 from millrace._settings import Settings
@@ -35,7 +36,8 @@ class Result:
         time: When the broker took the result.
     """
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, store: Store | None = None) -> None:
+        self._store = store
         self.headers: Headers = message.headers()  # type: ignore[assignment]
         outcome = read_headers(self.headers)
         self.id, self.model, self.version = outcome.id, outcome.model, outcome.version
@@ -61,7 +63,7 @@ class Result:
             PredictionFailed, TimedOut: The line answered with an error.
             BadAnswer: The record cannot be read.
         """
-        return read_result(self.headers, self._value, single)
+        return read_result(self.headers, self._value, single, self._store)
 
     def __repr__(self) -> str:
         return f"<millrace.Result {self.id} {self.model}/{self.version} {self.code}>"
@@ -169,16 +171,16 @@ class ResultReader:
 def follow(settings: Settings, model: str, start: Start, idle: float | None) -> Iterator[Result]:
     """Every result from `start` on; what comes after this call is not missed."""
     reader = ResultReader(settings, model, start)
-    return _results(reader, idle)
+    return _results(reader, idle, settings.store())
 
 
-def _results(reader: ResultReader, idle: float | None) -> Iterator[Result]:
+def _results(reader: ResultReader, idle: float | None, store: Store | None) -> Iterator[Result]:
     try:
         last = time.monotonic()
         while idle is None or time.monotonic() - last < idle:
             for message in reader.read(0.1):
                 last = time.monotonic()
-                yield Result(message)
+                yield Result(message, store)
                 last = time.monotonic()
     finally:
         reader.close()

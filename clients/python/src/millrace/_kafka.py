@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 import random
+import sys
 import threading
 import time
 import weakref
@@ -21,6 +22,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from millrace._catalog import Catalog
+from millrace._claims import Store
 from millrace._exceptions import (
     Closed,
     ConnectionFailed,
@@ -67,7 +69,11 @@ class KafkaLine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.catalog = Catalog()
-        self.outstanding = Outstanding(_read_message, settings.max_in_flight, settings.max_bytes)
+        self.store = settings.store()
+        # A larger one goes into the store.
+        self.largest_record = settings.claims.threshold if self.store else sys.maxsize
+        read = partial(_read_message, self.store)
+        self.outstanding = Outstanding(read, settings.max_in_flight, settings.max_bytes)
         self.outstanding.trouble = lambda: self._trouble
         self._trouble = ""
         # An id is 128 random bits and a count.
@@ -247,6 +253,10 @@ class KafkaLine:
         if not self.sends % REPORTS_EVERY:
             self.producer.poll(0)
         topic, value, headers, report = message
+        if self.store is not None and len(value) > self.largest_record:
+            left = max(0.0, times[1] - time.monotonic())
+            headers = [*headers, *self.store.put(value, left).headers()]
+            value = b""
         while True:
             try:
                 return self.producer.produce(topic, value, headers=headers, on_delivery=report)
@@ -336,8 +346,9 @@ def deadline_header(timeout: float) -> tuple[str, str]:
     return "mr-deadline", str(int((time.time() + timeout) * 1000))
 
 
-def _read_message(message: Message, single: bool) -> Prediction:
-    return read_result(message.headers(), message.value(), single)  # type: ignore[arg-type]
+def _read_message(store: Store | None, message: Message, single: bool) -> Prediction:
+    headers: Any = message.headers()
+    return read_result(headers, message.value(), single, store)
 
 
 def _why(error: Exception) -> str:

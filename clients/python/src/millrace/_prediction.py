@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from millrace._arrow_read import decode
+from millrace._claims import Store, read_claim
 from millrace._columns import Column, as_array
 from millrace._dtypes import Array
 from millrace._exceptions import BadAnswer, MillraceError, PredictionFailed, TimedOut
@@ -104,7 +105,9 @@ def read_headers(headers: Headers) -> Outcome:
         raise BadAnswer(f"the headers of a result cannot be read: {error}") from error
 
 
-def read_result(headers: Headers, value: bytes | None, single: bool) -> Prediction:
+def read_result(
+    headers: Headers, value: bytes | None, single: bool, store: Store | None = None
+) -> Prediction:
     """A result record as a prediction.
 
     Raises:
@@ -113,6 +116,10 @@ def read_result(headers: Headers, value: bytes | None, single: bool) -> Predicti
     """
     outcome = read_headers(headers)
     outcome.raise_if_failed()
+    if not value and (claim := read_claim(dict(headers or ()))):
+        if store is None:
+            raise BadAnswer("the answer is in a store of large values: give `claims`")
+        value = store.get(claim)
     outputs = outputs_of(decode(value or b""), single)
     of = (outcome.id, outcome.model, outcome.version, outcome.source, outcome.weights_sha256)
     return Prediction(outputs, *of)

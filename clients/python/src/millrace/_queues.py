@@ -178,6 +178,7 @@ class OutputQueue:
             line = client._line
             assert isinstance(line, KafkaLine), "brokers were given"
             self._reader = ResultReader(line.settings, self.model, since)
+            self._store = line.store
             self._patience = line.settings.connect_timeout
         self._results: dict[str, Result] = {}
         self._bytes, self._max_bytes = 0, max_bytes
@@ -258,7 +259,7 @@ class OutputQueue:
             headers = dict(message.headers() or ())
             if headers.get(QUEUE_HEADER, b"").decode(errors="replace") != self.name:
                 continue
-            result = Result(message)
+            result = Result(message, self._store)
             # At least once: a result that comes again takes the place of the first.
             before = self._results.pop(result.id, None)
             self._bytes += _size(result) - (_size(before) if before else 0)

@@ -44,12 +44,15 @@ def quick_submit(line: KafkaLine, bound: Bound, timeout: float) -> Quick | None:
     send, poll, count = line.producer.produce, line.producer.poll, line.count
     start, reply_to, topic = line.id_start, line.reply_to, place.topic
     until, deadline = 0.0, ("mr-deadline", "")
+    most = line.largest_record
 
     def submit(tensors: Mapping[str, object]) -> Future | None:
         nonlocal until, deadline
         value = tensors.get(name)
         # numpy's own types are single objects, so `is` is a sufficient test.
         if type(value) is not np.ndarray or value.dtype is not dtype or len(tensors) != 1:
+            return None
+        if value.nbytes > most:
             return None
         around = known.get(value.shape)
         lane = lanes.get(timeout)

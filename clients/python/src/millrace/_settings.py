@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from millrace._claims import ClaimSettings, Store
+
 DEFAULT_BROKERS = "127.0.0.1:9092"
 DEFAULT_PREFIX = "millrace"
 # Records that were not taken by the broker yet.
@@ -30,6 +32,7 @@ class Settings:
         delivery_timeout: Seconds after which a record that the broker did not take is given up.
         max_in_flight: Requests that may wait for answers.
         max_bytes: Bytes of requests not sent yet, and of answers not taken yet.
+        claims: Where values are that are too large for their records.
     """
 
     brokers: str
@@ -39,6 +42,7 @@ class Settings:
     delivery_timeout: float = 120.0
     max_in_flight: int = 10_000
     max_bytes: int = 256 << 20
+    claims: ClaimSettings = field(default_factory=ClaimSettings)
 
     def requests(self, model: str) -> str:
         """The topic that a model's requests go to."""
@@ -47,6 +51,10 @@ class Settings:
     def results(self, model: str) -> str:
         """The topic that a model's results come to."""
         return f"{self.prefix}.results.{model}"
+
+    def store(self) -> Store | None:
+        """Where values are that are too large for their records."""
+        return Store(self.claims) if self.claims.url else None
 
     @property
     def replies(self) -> str:
@@ -110,3 +118,14 @@ def brokers_of(target: str | None) -> str:
 def prefix_of(prefix: str | None) -> str:
     """The prefix that is meant, in the same order."""
     return prefix or os.environ.get("MILLRACE_TOPICS__PREFIX") or DEFAULT_PREFIX
+
+
+def claims_of(url: str | None, options: Mapping[str, str] | None) -> ClaimSettings:
+    """The store that is meant: the arguments, else the services' own variables, else none."""
+    given = {
+        name: int(text)
+        for name in ("threshold", "max_bytes")
+        if (text := os.environ.get(f"MILLRACE_CLAIMS__{name.upper()}"))
+    }
+    url = os.environ.get("MILLRACE_CLAIMS__URL", "") if url is None else url
+    return ClaimSettings(url, options=options or {}, **given)

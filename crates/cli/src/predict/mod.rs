@@ -53,7 +53,8 @@ pub(crate) fn run(args: &Args, connection: &ConnectionArgs, output: Output) -> a
     let input = Input::read(args)?;
     let connection = connection.open_within(left(deadline))?;
     let served = served::find(&connection, &args.model)?;
-    let asked = input.asked(args, &served)?;
+    let most_bytes = connection.large.largest(MAX_RECORD_BYTES);
+    let asked = input.asked(args, &served, most_bytes)?;
     let outputs = ask(
         &connection,
         &served,
@@ -94,7 +95,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn asked(&self, args: &Args, served: &Served) -> anyhow::Result<Asked> {
+    /// `most_bytes`: of the record.
+    fn asked(&self, args: &Args, served: &Served, most_bytes: usize) -> anyhow::Result<Asked> {
         match self {
             Self::Json(body, shown) => {
                 let request = body::parse(body, &served.signature)
@@ -105,7 +107,7 @@ impl<'a> Input<'a> {
                 })
             }
             Self::File(path) => Ok(Asked {
-                payload: payload(path, &args.rows, served)?,
+                payload: payload(path, &args.rows, (served, most_bytes))?,
                 format: JsonFormat::Row,
             }),
         }
@@ -113,7 +115,11 @@ impl<'a> Input<'a> {
 }
 
 /// All rows of a file as one record.
-fn payload(path: &Path, args: &RowsArgs, served: &Served) -> anyhow::Result<Vec<u8>> {
+fn payload(
+    path: &Path,
+    args: &RowsArgs,
+    (served, most_bytes): (&Served, usize),
+) -> anyhow::Result<Vec<u8>> {
     let reading = Reading {
         signature: &served.signature,
         args,
@@ -136,7 +142,7 @@ fn payload(path: &Path, args: &RowsArgs, served: &Served) -> anyhow::Result<Vec<
     let payload = chunk
         .inputs
         .encode(0..chunk.inputs.rows(), &mut Encoder::default())?;
-    if payload.len() > MAX_RECORD_BYTES || source.next()?.is_some() {
+    if payload.len() > most_bytes || source.next()?.is_some() {
         bail!("{shown} is too large for one question; use millrace score");
     }
     Ok(payload)

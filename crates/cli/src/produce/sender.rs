@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use millrace_kafka::{Headers, Metrics, OutRecord, Producer, ProducerSettings};
 
+use crate::claims::Large;
 use crate::connection::Connection;
 use crate::conversation::MAX_RECORD_BYTES;
 use crate::progress::grouped;
@@ -18,6 +19,7 @@ pub(super) struct Sender {
     topic: Arc<str>,
     shared: Arc<Shared>,
     patience: Duration,
+    large: Large,
 }
 
 /// One record.
@@ -60,6 +62,7 @@ impl Sender {
             topic: format!("{}.requests.{}", connection.prefix, served.model).into(),
             shared: Arc::default(),
             patience,
+            large: connection.large.clone(),
         })
     }
 
@@ -69,12 +72,15 @@ impl Sender {
     /// It is too large, or there was no room for as long as the broker may take.
     pub(super) fn send(&self, outgoing: Outgoing) -> anyhow::Result<()> {
         let size_bytes = outgoing.payload.len();
+        let mut headers = outgoing.headers;
+        let room = (&mut headers, MAX_RECORD_BYTES);
+        let value = self.large.pack(outgoing.payload, room)?;
         let record = OutRecord {
             topic: Arc::clone(&self.topic),
             partition: None,
             key: outgoing.key,
-            value: Some(outgoing.payload),
-            headers: outgoing.headers,
+            value: Some(value),
+            headers,
         };
         let shared = Arc::clone(&self.shared);
         let on_delivery = move |outcome: Result<_, millrace_kafka::DeliveryError>| match outcome {

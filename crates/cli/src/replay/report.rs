@@ -90,7 +90,7 @@ pub(super) fn make(
         .sum();
     let total = Total::Rows(u64::try_from(total).unwrap_or(0));
     let mut progress = Progress::start("compared", total, Done::default()).of("results");
-    let mut tally = Tally::new(tolerance);
+    let mut tally = Tally::new(tolerance, &connection.large);
     let mut originals: Option<Originals<'_>> = None;
     let mut seen = 0;
     for (partition, offsets) in spans {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use millrace_kafka::Record;
 use millrace_openloop::{Latencies, Summary};
-use millrace_wire::{Decoder, Limits, Status};
+use millrace_wire::{Decoder, Limits, Record as Outputs, Status};
 use serde::Serialize;
+
+use crate::claims::Large;
 
 use super::compare::{Compared, Top, Verdict, compare};
 use super::copy::Mark;
@@ -33,6 +35,8 @@ pub(super) struct Apart {
 /// All counts.
 pub(super) struct Tally {
     tolerance: f64,
+    /// Where values are that are too large for their records.
+    large: Large,
     decoder: [Decoder; 2],
     pub(super) results: u64,
     pub(super) compared: u64,
@@ -47,9 +51,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(tolerance: f64) -> Self {
+    pub(super) fn new(tolerance: f64, large: &Large) -> Self {
         Self {
             tolerance,
+            large: large.clone(),
             decoder: [
                 Decoder::new(Limits::default()),
                 Decoder::new(Limits::default()),
@@ -98,13 +103,11 @@ impl Tally {
     }
 
     fn compare(&mut self, mut now: Record, mut before: Record) {
-        let values = (before.value.take(), now.value.take());
         let [of_before, of_now] = &mut self.decoder;
-        let decoded = (
-            of_before.decode(values.0.unwrap_or_default()),
-            of_now.decode(values.1.unwrap_or_default()),
-        );
-        let (Ok(old), Ok(new)) = decoded else {
+        let (Some(old), Some(new)) = (
+            whole(&self.large, &mut before, of_before),
+            whole(&self.large, &mut now, of_now),
+        ) else {
             self.apart.unreadable += 1;
             return;
         };
@@ -147,6 +150,12 @@ impl Tally {
     pub(super) fn latency_before(&self) -> Summary {
         self.latency_before.summary()
     }
+}
+
+/// The outputs in a result, wherever its value is; `None` if they cannot be read.
+fn whole(large: &Large, result: &mut Record, decoder: &mut Decoder) -> Option<Outputs> {
+    let value = large.value_of(result).ok()?;
+    decoder.decode(value).ok()
 }
 
 /// How long the answer took that was given before, by the times of the records.

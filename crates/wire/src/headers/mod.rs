@@ -1,9 +1,11 @@
 //! The headers of records: their names, and the values that we read from and write into them.
 
+mod claim;
 mod request;
 mod result;
 mod values;
 
+pub use claim::{Claim, MAX_CLAIM_PATH_BYTES, is_claim_path};
 pub use request::{ReplyTo, RequestHeaders};
 pub use result::{ResultHeaders, ResultHeadersRef, Source, SourceRef};
 
@@ -44,6 +46,13 @@ pub const SOURCE: &str = "mr-source";
 pub const REPLAY: &str = "mr-replay";
 /// SHA-256 of the weights that answered, in hexadecimal digits.
 pub const WEIGHTS_SHA256: &str = "mr-weights-sha256";
+
+/// Where in the line's store the value lies that the record does not have itself; see [`Claim`].
+pub const CLAIM: &str = "mr-claim";
+/// Bytes of the value in the store: a decimal number.
+pub const CLAIM_LENGTH: &str = "mr-claim-length";
+/// SHA-256 of the value in the store, in hexadecimal digits.
+pub const CLAIM_SHA256: &str = "mr-claim-sha256";
 
 /// The media type of an Arrow IPC stream, the only one a record can have.
 pub const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";

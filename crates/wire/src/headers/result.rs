@@ -83,10 +83,11 @@ const NAMES: [&str; 8] = [
     CONTENT_TYPE,
 ];
 
-/// A result carries the headers of its request, which may have been as many as they can be, and ours.
+/// A result carries the headers of its request, which may have been as many as they can be, ours, and those of a value
+/// in the store.
 const OUR_OWN: Room = Room {
-    headers: NAMES.len(),
-    bytes: 2048,
+    headers: NAMES.len() + 3,
+    bytes: 2048 + 512,
 };
 
 impl ResultHeaders {

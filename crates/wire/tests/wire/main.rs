@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 mod avro;
+mod claims;
 mod control;
 mod encoding;
 mod examples;

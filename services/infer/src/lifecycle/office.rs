@@ -1,8 +1,10 @@
 //! What all models need of the process: where jobs go, and what pipelines are made of.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use millrace_claims::Store;
 use millrace_kafka::Producer;
 
 use super::messages::{Job, Message};
@@ -24,6 +26,7 @@ pub(super) struct Office {
     pub(super) kafka_metrics: millrace_kafka::Metrics,
     pub(super) fatal: Fatal,
     pub(super) safety: Safety,
+    pub(super) store: Option<Arc<Store>>,
     pub(super) messages: Sender<Message>,
     /// Versions for which records wait go first.
     urgent: VecDeque<Job>,
@@ -41,6 +44,8 @@ pub(crate) struct Furniture {
     pub(crate) kafka_metrics: millrace_kafka::Metrics,
     pub(crate) fatal: Fatal,
     pub(crate) safety: Safety,
+    /// Where values are that are too large for their records.
+    pub(crate) store: Option<Arc<Store>>,
 }
 
 impl Office {
@@ -53,6 +58,7 @@ impl Office {
             kafka_metrics: furniture.kafka_metrics,
             fatal: furniture.fatal,
             safety: furniture.safety,
+            store: furniture.store,
             messages,
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
@@ -92,6 +98,7 @@ impl Office {
             metrics: self.metrics.of_model(model),
             fatal: self.fatal.clone(),
             safety: self.safety.clone(),
+            store: self.store.clone(),
         };
         Pipeline::start(model, surroundings)
     }

@@ -81,15 +81,23 @@ impl Intake for RequestIntake {
         Ok(vec![StartAt::Committed; partitions.len()])
     }
 
-    fn record(&mut self, record: Record, ticket: Ticket) {
+    fn record(&mut self, record: Record, mut ticket: Ticket) {
         self.reception.results().metrics().records.inc();
         let lane = self.lane(record.partition);
-        let (headers, refusal) = read_headers(&record);
+        let (headers, mut refusal) = read_headers(&record);
+        let claim = self.reception.results().claim_of(&record);
+        let claim = claim.unwrap_or_else(|of_claim| {
+            refusal.get_or_insert(of_claim);
+            None
+        });
+        let fetched_bytes = claim.as_ref().map_or(0, |it| it.length);
+        ticket.grow(usize::try_from(fetched_bytes).unwrap_or(0));
         let arrival = Arrival {
             record,
             ticket,
             lane,
             headers,
+            claim,
         };
         if let Some(refusal) = refusal {
             return self.reception.turn_away(arrival, refusal);

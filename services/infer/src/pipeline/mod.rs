@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use millrace_claims::Store;
 use millrace_kafka::{
     Committing, GroupConsumer, GroupSettings, Producer, ProducerSettings, State,
     TransactionSettings, Transactions,
@@ -28,6 +29,7 @@ mod desk;
 mod intake;
 mod lane;
 mod outcome;
+mod porters;
 mod reception;
 mod request;
 mod results;
@@ -38,6 +40,7 @@ mod worker;
 use apart::Apart;
 use desk::Desk;
 use intake::RequestIntake;
+use porters::Porters;
 use reception::Reception;
 use request::Part;
 use results::{Counter, Drafts, Results, Transactor};
@@ -63,6 +66,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) metrics: ModelMetrics,
     pub(crate) fatal: Fatal,
     pub(crate) safety: Safety,
+    /// Where values are that are too large for their records.
+    pub(crate) store: Option<Arc<Store>>,
 }
 
 /// A model whose records can be answered.
@@ -76,6 +81,8 @@ pub(crate) struct Pipeline {
     /// `None` before records are read.
     consumer: Option<GroupConsumer>,
     group: GroupSettings,
+    /// The largest value, in a record or fetched for it.
+    max_value_bytes: usize,
     images: ImageSettings,
     safety: Safety,
     kafka_metrics: millrace_kafka::Metrics,
@@ -113,12 +120,17 @@ impl Pipeline {
             counter,
             results::Shared {
                 desk,
+                porters: surroundings.store.map(Porters::new),
                 metrics: surroundings.metrics,
                 fatal: surroundings.fatal,
             },
         ));
+        if let Some(porters) = results.porters() {
+            porters.start(&results, max_value_bytes(surroundings.settings))?;
+        }
         Ok(Self {
             switch: Switch::default(),
+            max_value_bytes: max_value_bytes(surroundings.settings),
             desk: errands.spawn(Arc::clone(&results))?,
             results,
             transactor,
@@ -199,7 +211,7 @@ impl Pipeline {
     }
 
     fn reception(&self) -> Reception {
-        Reception::new(self.group.max_record_bytes, Arc::clone(&self.results))
+        Reception::new(self.max_value_bytes, Arc::clone(&self.results))
     }
 
     /// The model's name.
@@ -246,6 +258,9 @@ impl Pipeline {
             .consumer
             .map_or(Ok(()), |consumer| consumer.stop(deadline));
         let until = Instant::now() + JOIN_DEADLINE;
+        if let Some(porters) = self.results.porters() {
+            porters.end(until);
+        }
         for station in &stations {
             station.close();
         }
@@ -299,6 +314,11 @@ impl Served {
             engine: model.engine,
         }
     }
+}
+
+/// The largest value of a record, in it or fetched for it.
+fn max_value_bytes(settings: &Settings) -> usize {
+    settings.claims.largest(settings.consumer.max_record_bytes)
 }
 
 fn group_settings(surroundings: &Surroundings<'_>, model: &str) -> GroupSettings {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millrace_wire::Status;
+use millrace_wire::headers::Claim;
 
 use super::request::Request;
 use super::results::{Debts, LetterSize};
@@ -18,10 +19,24 @@ pub(crate) struct Outcome {
 /// What is sent for a request.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The Arrow record of its outputs.
-    Answer(Vec<u8>),
+    Answer(Answered),
     /// Why there is none.
     Refusal(Refusal),
+}
+
+/// The Arrow record of a request's outputs.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Empty if it lies in the store.
+    pub(crate) value: Vec<u8>,
+    /// Where it lies in the store.
+    pub(crate) claim: Option<Claim>,
+}
+
+impl From<Vec<u8>> for Answered {
+    fn from(value: Vec<u8>) -> Self {
+        Self { value, claim: None }
+    }
 }
 
 /// Why a request gets no answer.
@@ -39,6 +54,8 @@ pub(crate) struct Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Headers,
+    /// Its value cannot be had from the store. It may be there later: its dead letter can be written back.
+    Claim,
     Decode,
     Validate,
     /// Its version cannot be loaded. The record may be good: its dead letter can be written back later.
@@ -72,6 +89,7 @@ impl Stage {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Stage::Headers => "headers",
+            Stage::Claim => "claim",
             Stage::Decode => "decode",
             Stage::Validate => "validate",
             Stage::Load => "load",

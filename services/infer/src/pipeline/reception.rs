@@ -47,8 +47,11 @@ impl Reception {
         }
     }
 
-    /// Checks a record against the version's signature and queues it.
+    /// Checks a record against the version's signature and queues it; once its value is fetched, if it has none itself.
     pub(crate) fn admit(&mut self, station: &Arc<Station>, mut arrival: Arrival) {
+        if let (true, Some(porters)) = (arrival.lacks_value(), self.results.porters()) {
+            return porters.fetch(station, arrival);
+        }
         let refused =
             |stage, sentence: String| Refusal::new(Status::InvalidArgument, stage, sentence);
         let served = Arc::clone(&station.served);

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use millrace_claims::Object;
 use millrace_kafka as kafka;
 use millrace_wire as wire;
 use millrace_wire::headers::{RequestHeaders, Source};
@@ -22,6 +23,22 @@ pub(crate) struct Arrival {
     pub(crate) lane: Arc<Lane<Outcome>>,
     /// Empty where they could not be read.
     pub(crate) headers: RequestHeaders,
+    /// Where the value lies that the record does not have itself; it is fetched before it is decoded.
+    pub(crate) claim: Option<Object>,
+}
+
+impl Arrival {
+    /// Whether its value is still to be fetched.
+    pub(crate) fn lacks_value(&self) -> bool {
+        self.claim.is_some() && self.record.value.as_ref().is_none_or(Vec::is_empty)
+    }
+
+    /// Whether nobody waits for the answer any more, by our clock.
+    pub(crate) fn is_late(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let deadline = self.headers.deadline_unix_ms.map(Duration::from_millis);
+        deadline.is_some_and(|deadline| deadline <= now.unwrap_or_default())
+    }
 }
 
 /// One record, from the poll thread until its result is acknowledged.
@@ -36,6 +53,8 @@ pub(crate) struct Request {
     pub(crate) headers: RequestHeaders,
     pub(crate) lane: Arc<Lane<Outcome>>,
     pub(crate) sequence: u64,
+    /// The record itself has no value: it was fetched.
+    is_claimed: bool,
     ticket: Mutex<Option<kafka::Ticket>>,
     /// Only for a record that was cut into several pieces.
     answer: Option<Mutex<Answer>>,
@@ -71,6 +90,7 @@ impl Request {
             served,
             headers: arrival.headers,
             lane: arrival.lane,
+            is_claimed: arrival.claim.is_some(),
             ticket: Mutex::new(Some(arrival.ticket)),
             answer: None,
         }
@@ -111,6 +131,7 @@ impl Request {
     /// The value as it came.
     pub(crate) fn original_value(&self) -> Option<&[u8]> {
         match &self.content {
+            _ if self.is_claimed => Some(&[]),
             Content::Instances(record) => Some(record.payload()),
             Content::Bytes(bytes) => bytes.as_deref(),
         }

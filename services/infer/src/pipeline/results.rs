@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use millrace_kafka::{Failure, Headers, Producer};
+use millrace_claims::Object;
+use millrace_kafka::{Failure, Headers, Producer, Record};
 use millrace_wire::Status;
 
 use super::desk::Desk;
-use super::outcome::{Outcome, Refusal, Resend, Settled, Verdict};
+use super::outcome::{Answered, Outcome, Refusal, Resend, Settled, Verdict};
+use super::porters::{self, Porters};
 use super::request::Request;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
@@ -41,6 +43,8 @@ pub(crate) struct Results {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) desk: Desk,
+    /// Where there is a store for values that are too large for their records.
+    pub(crate) porters: Option<Porters>,
     pub(crate) metrics: ModelMetrics,
     pub(crate) fatal: Fatal,
 }
@@ -97,6 +101,19 @@ impl Results {
         &self.shared.desk
     }
 
+    /// Who fetches and keeps large values, where there is a store for them.
+    pub(crate) fn porters(&self) -> Option<&Porters> {
+        self.shared.porters.as_ref()
+    }
+
+    /// Where the value of a record lies that has none itself.
+    ///
+    /// # Errors
+    /// The refusal of a record whose value cannot be had.
+    pub(crate) fn claim_of(&self, record: &Record) -> Result<Option<Object>, Refusal> {
+        porters::claim_of(record, self.porters())
+    }
+
     pub(crate) fn metrics(&self) -> &ModelMetrics {
         &self.shared.metrics
     }
@@ -129,6 +146,20 @@ impl Results {
         }
     }
 
+    /// Sends the outcome of a run in its turn. A value that is too large for its topics is put into the store before;
+    /// waits while too many are.
+    pub(crate) fn conclude(self: &Arc<Self>, outcome: Outcome) {
+        let topic_bytes = self.drafts.largest_record();
+        match (&outcome.verdict, self.porters()) {
+            (Verdict::Answer(answered), Some(porters))
+                if porters.takes(answered.value.len(), topic_bytes) =>
+            {
+                porters.keep(outcome);
+            }
+            _ => self.settle(Settled::InTurn(outcome)),
+        }
+    }
+
     /// Leaves a refusal to the desk; once per request, however many of its pieces are refused.
     pub(crate) fn refuse(&self, request: &Arc<Request>, refusal: Refusal) {
         if request.answer().is_some_and(|mut answer| !answer.fail()) {
@@ -149,7 +180,7 @@ impl Results {
             return self.hand_over(counter, request, verdict);
         }
         match verdict {
-            Verdict::Answer(value) => self.send_answer(request, value),
+            Verdict::Answer(answered) => self.send_answer(request, answered),
             Verdict::Refusal(refusal) => self.send_refusal(&request, refusal),
         }
     }
@@ -157,11 +188,16 @@ impl Results {
     /// The caller who waits is answered now; the result is committed with others.
     fn hand_over(self: &Arc<Self>, counter: &Counter, request: Arc<Request>, verdict: Verdict) {
         if request.wants_reply() {
-            let (refusal, value) = match &verdict {
-                Verdict::Answer(value) => (None, value.as_slice()),
-                Verdict::Refusal(refusal) => (Some(refusal), [].as_slice()),
+            let (headers, value) = match &verdict {
+                Verdict::Answer(answered) => (
+                    self.drafts.answer_headers(&request, answered),
+                    answered.value.as_slice(),
+                ),
+                Verdict::Refusal(refusal) => (
+                    self.drafts.headers(&request, Some(refusal), Luggage::Whole),
+                    [].as_slice(),
+                ),
             };
-            let headers = self.drafts.headers(&request, refusal, Luggage::Whole);
             self.reply(&request, &headers, value);
         }
         match Entry::new(&self.drafts, request, verdict) {
@@ -170,8 +206,9 @@ impl Results {
         }
     }
 
-    fn send_answer(self: &Arc<Self>, request: Arc<Request>, value: Vec<u8>) {
-        let headers = self.drafts.headers(&request, None, Luggage::Whole);
+    fn send_answer(self: &Arc<Self>, request: Arc<Request>, answered: Answered) {
+        let headers = self.drafts.answer_headers(&request, &answered);
+        let value = answered.value;
         let size_bytes = value.len();
         self.reply(&request, &headers, &value);
         let record = self.drafts.result(&request, headers, value);

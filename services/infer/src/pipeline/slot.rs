@@ -2,7 +2,7 @@
 //! comes for it then waits.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -117,6 +117,8 @@ pub(crate) struct Station {
     /// For a version that takes encoded images.
     pub(crate) decoding: Option<Decoding>,
     queue: Queue,
+    /// Records that are on their way to it without their values.
+    arriving: AtomicUsize,
     /// The queue is to be closed once nothing is being decoded for it any more.
     closing: Mutex<bool>,
     pub(crate) metrics: VersionMetrics,
@@ -155,6 +157,7 @@ impl Station {
                 .as_ref()
                 .map(|plan| Decoding::new(Arc::clone(plan), images)),
             queue: Queue::new(model.batch),
+            arriving: AtomicUsize::new(0),
             closing: Mutex::default(),
             metrics,
             splitter: Splitter::new(model.batch, &model.inputs),
@@ -182,7 +185,24 @@ impl Station {
 
     /// Whether its engines are gone, and nothing is on its way to them.
     pub(crate) fn is_left(&self) -> bool {
-        self.has_ended() && self.decoding.as_ref().is_none_or(Decoding::is_idle)
+        self.has_ended() && self.is_quiet()
+    }
+
+    /// Whether nothing is on its way to the queue.
+    fn is_quiet(&self) -> bool {
+        self.arriving.load(Ordering::SeqCst) == 0
+            && self.decoding.as_ref().is_none_or(Decoding::is_idle)
+    }
+
+    /// A record will come once its value is fetched.
+    pub(super) fn expect_one(&self) {
+        self.arriving.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A record that was expected came, or will not come.
+    pub(super) fn has_come(&self) {
+        self.arriving.fetch_sub(1, Ordering::SeqCst);
+        self.close_when_decoded();
     }
 
     /// Releases what is there without waiting for more.
@@ -208,16 +228,17 @@ impl Station {
     /// Does what [`close`](Self::close) asked for, if nothing is being decoded.
     pub(super) fn close_when_decoded(&self) {
         let mut closing = self.closing();
-        if *closing && self.decoding.as_ref().is_none_or(Decoding::is_idle) {
+        if *closing && self.is_quiet() {
             *closing = false;
             self.queue.close();
         }
     }
 
-    /// What waits for an engine; a record whose images are not decoded counts as one row.
+    /// What waits for an engine; a record whose value is not fetched or whose images are not decoded counts as one row.
     pub(crate) fn depth(&self) -> Depth {
         let mut depth = self.queue.depth();
         depth.rows += self.decoding.as_ref().map_or(0, Decoding::records);
+        depth.rows += self.arriving.load(Ordering::Relaxed);
         depth
     }
 

@@ -288,17 +288,17 @@ impl Answers {
     fn send(&mut self, request: &Arc<Request>, outputs: &[(&[Tensor], std::ops::Range<usize>)]) {
         let names = &self.station.served.signature.outputs;
         let verdict = match encode(&mut self.encoder, names, outputs) {
-            Ok(value) => Verdict::Answer(value),
+            Ok(value) => Verdict::Answer(value.into()),
             Err(error) => Verdict::Refusal(Refusal::new(
                 Status::Internal,
                 Stage::Result,
                 error.to_string(),
             )),
         };
-        self.results.settle(Settled::InTurn(Outcome {
+        self.results.conclude(Outcome {
             request: Arc::clone(request),
             verdict,
-        }));
+        });
     }
 
     /// `parts` is the one part that makes its batch fail.

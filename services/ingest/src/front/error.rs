@@ -21,6 +21,7 @@ use super::admission::Full;
 use super::catalog::NotServed;
 use super::control::ControlError;
 use super::head::BadTimeout;
+use super::large::LargeError;
 use super::line::LineError;
 use super::overload::Behind;
 use super::rate::TooOften;
@@ -61,6 +62,8 @@ pub(crate) enum Error {
     Behind(#[from] Behind),
     #[error("request cannot be encoded")]
     Encode(#[source] millrace_wire::EncodeError),
+    #[error(transparent)]
+    Large(#[from] LargeError),
     #[error(transparent)]
     Line(#[from] LineError),
     #[error("{sentence}")]
@@ -180,6 +183,7 @@ impl Error {
                 Kind::new(Status::Unavailable, "lag").again_after(Behind::RETRY_AFTER)
             }
             Self::Encode(_) => Kind::new(Status::Internal, "encode"),
+            Self::Large(error) => error.kind(),
             Self::Line(error) => of_line(error),
             Self::Failed { status, .. } => of_status(*status),
             Self::BadReply(_) => Kind::new(Status::Internal, "bad_reply").over_http(502),

@@ -13,6 +13,7 @@ use super::admission::{Place, Reservation};
 use super::catalog::Served;
 use super::clock::{Clock, unix_ms};
 use super::error::{BadReply, Error};
+use super::large::Packed;
 use super::line::{OnSent, Question};
 use super::pending::RequestId;
 use super::statistics::Asking;
@@ -207,14 +208,15 @@ impl Exchange {
     async fn ask_infer(&mut self, payload: Vec<u8>) -> Result<Answer, Error> {
         self.held.set(payload.len())?;
         let on_sent = match once::claim(self, &payload).await? {
-            Once::Answered(result) => return self.answer_of(result),
+            Once::Answered(result) => return self.answer_of(result).await,
             Once::Ours(on_sent) => on_sent,
         };
+        let payload = self.front.large.pack(payload, self.clock.deadline).await?;
         let deadline_unix_ms = self.clock.deadline_unix_ms;
         let question = self.question(payload, deadline_unix_ms, on_sent);
         let asked = self.front.line.ask(question);
         let reply = asked.instrument(self.span.clone()).await?;
-        self.answer_of(reply)
+        self.answer_of(reply).await
     }
 
     /// Sends one Arrow record to infer, whose answer nobody waits for, and says
@@ -230,6 +232,7 @@ impl Exchange {
         let longest = self.front.later.retention;
         let useful_for = self.asked_timeout.map_or(longest, |it| it.min(longest));
         let deadline_unix_ms = Clock::new(Instant::now(), useful_for).deadline_unix_ms;
+        let payload = self.front.large.pack(payload, self.clock.deadline).await?;
         let question = self.question(payload, deadline_unix_ms, on_sent);
         let submitted = self.front.line.submit(question);
         Ok(submitted.instrument(self.span.clone()).await?)
@@ -237,7 +240,7 @@ impl Exchange {
 
     fn question(
         &mut self,
-        payload: Vec<u8>,
+        payload: Packed,
         deadline_unix_ms: u64,
         on_sent: Option<OnSent>,
     ) -> Question {
@@ -254,7 +257,11 @@ impl Exchange {
     }
 
     /// Takes the record apart that answers this request.
-    fn answer_of(&mut self, reply: ReplyRecord) -> Result<Answer, Error> {
+    async fn answer_of(&mut self, reply: ReplyRecord) -> Result<Answer, Error> {
+        let large = self.front.large.clone();
+        let reply = large
+            .unpack(reply, &mut self.held, self.clock.deadline)
+            .await?;
         self.held.set(reply.size_bytes())?;
         let answer = Answer::of(reply, &self.front.limits.reply)?;
         Ok(Answer {

@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use millrace_kafka::{Delivered, DeliveryError, Headers, OutRecord, Producer, Record, SendError};
-use millrace_wire::headers::{ReplyTo, RequestHeaders};
+use millrace_wire::headers::{Claim, ReplyTo, RequestHeaders};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use super::large::Packed;
 use super::outlet::Outlet;
 use super::pending::{Outcome, Pending, RequestId};
 use super::trace_context::TraceContext;
@@ -21,7 +22,8 @@ pub(crate) enum LineError {
     #[error("too many request bytes wait for the broker; it is slow or cannot be reached")]
     Busy,
     #[error(
-        "request needs a record of {size_bytes} bytes, larger than the limit of {limit_bytes} bytes"
+        "request needs a record of {size_bytes} bytes, larger than the limit of {limit_bytes} bytes \
+         (limits.record_bytes); with claims.url set, it would go to a store"
     )]
     TooLarge {
         size_bytes: usize,
@@ -55,8 +57,8 @@ pub(crate) struct Question {
     pub(crate) topic: Arc<str>,
     /// The version, where the caller asked for one.
     pub(crate) version: Option<i64>,
-    /// One Arrow record.
-    pub(crate) payload: Vec<u8>,
+    /// One Arrow record, or where it is.
+    pub(crate) payload: Packed,
     pub(crate) trace: TraceContext,
     /// When nobody waits any more, on this process's clock and on everybody's.
     pub(crate) deadline: Instant,
@@ -217,11 +219,15 @@ fn record_of(question: Question, reply_to: Option<&ReplyTo>) -> OutRecord {
     for (name, value) in headers.to_pairs() {
         pairs.push(name, Some(value));
     }
+    let claim = question.payload.claim.iter().flat_map(Claim::to_pairs);
+    for (name, value) in claim {
+        pairs.push(name, Some(value));
+    }
     OutRecord {
         topic: question.topic,
         partition: None,
         key: None,
-        value: Some(question.payload),
+        value: Some(question.payload.value),
         headers: pairs,
     }
 }

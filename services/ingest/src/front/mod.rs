@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod exchange;
 pub(crate) mod follow;
 pub(crate) mod head;
+pub(crate) mod large;
 pub(crate) mod line;
 pub(crate) mod metrics;
 mod outlet;
@@ -29,6 +30,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace_claims::Store;
 use millrace_kafka::Producer;
 use millrace_wire::Limits;
 use millrace_wire::json::{JsonLimits, JsonRules, Strictness};
@@ -42,6 +44,7 @@ use crate::settings::Settings;
 use admission::Admission;
 use catalog::Catalog;
 use control::Control;
+use large::Large;
 use line::Line;
 use metrics::Metrics;
 use overload::Behind;
@@ -66,6 +69,7 @@ pub(crate) struct Parts {
     pub(crate) access: Access,
     pub(crate) catalog: Catalog,
     pub(crate) line: Line,
+    pub(crate) large: Large,
     pub(crate) pending: Pending,
     pub(crate) admission: Admission,
     rates: Option<Rates>,
@@ -86,6 +90,8 @@ pub(crate) struct Made {
     pub(crate) metrics: Metrics,
     pub(crate) producer: Producer,
     pub(crate) later: Later,
+    /// Where values are that are too large for their records.
+    pub(crate) store: Option<Arc<Store>>,
 }
 
 /// What bounds one request.
@@ -129,12 +135,14 @@ impl Front {
             metrics,
             producer,
             later,
+            store,
         } = made;
         let pending = Pending::new(metrics.clone());
         let parts = Parts {
             access,
             catalog: Catalog::default(),
             line: Line::new(producer, pending.clone()),
+            large: Large::new(store, limits.record_bytes),
             pending,
             admission: Admission::new(limits.in_flight_requests, limits.in_flight_bytes),
             rates: Rates::new(&limits.rate),
@@ -183,7 +191,7 @@ impl RequestLimits {
     pub(crate) fn of(settings: &Settings) -> Self {
         let limits = &settings.limits;
         let reply = Limits {
-            max_record_bytes: limits.record_bytes,
+            max_record_bytes: settings.claims.largest(limits.record_bytes),
             ..Limits::default()
         };
         Self {

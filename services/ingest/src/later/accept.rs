@@ -93,7 +93,11 @@ async fn waited(exchange: &Exchange, location: &Location) -> Option<Result<Answe
     };
     let sought = sought(exchange, location.id, &sent);
     match front.later.archive.find(sought, Some(until)).await {
-        Ok(Outcome::Result(record)) => Some(Answer::of(record, &front.limits.reply)),
+        Ok(Outcome::Result(record)) => {
+            let mut held = front.admission.reserve();
+            let whole = front.large.unpack(record, &mut held, until.into()).await;
+            Some(whole.and_then(|record| Answer::of(record, &front.limits.reply)))
+        }
         // The request is accepted whatever cannot be found out about it now.
         Ok(Outcome::Pending | Outcome::Unknown | Outcome::Gone) | Err(_) => None,
     }

@@ -66,7 +66,7 @@ async fn fetch(request: HttpRequest, front: Data<Front>) -> Result<HttpResponse,
     };
     let wait = wait.unwrap_or_default().min(max_wait);
     match fetch.find(wait).await? {
-        Some(result) => Ok(fetch.written(result)?.response()),
+        Some(result) => Ok(fetch.written(result).await?.response()),
         None => Ok(fetch.pending()),
     }
 }
@@ -116,9 +116,15 @@ impl Fetch {
     }
 
     /// The answer in a result record, which is an error if the request failed.
-    pub(super) fn written(&self, result: Record) -> Result<Written, Error> {
+    pub(super) async fn written(&self, result: Record) -> Result<Written, Error> {
         let mut held = self.front.admission.reserve();
         held.grow(result.size_bytes())?;
+        let until = Instant::now() + self.front.limits.timeout;
+        let result = self
+            .front
+            .large
+            .unpack(result, &mut held, until.into())
+            .await?;
         let answer = Answer::of(result, &self.front.limits.reply)?;
         let signature = Signature::of(&answer);
         let mut written = self.form.clone().write(answer, &self.front)?;

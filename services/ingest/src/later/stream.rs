@@ -27,7 +27,7 @@ pub(super) async fn answer(fetch: Fetch, max_wait: Duration) -> Result<HttpRespo
     let first = fetch.find(Duration::ZERO).await?;
     let rest: Rest = match first {
         Some(result) => {
-            let written = fetch.written(result)?;
+            let written = fetch.written(result).await?;
             Box::pin(std::future::ready(event("result", &written.body)))
         }
         None => Box::pin(last_event(fetch, max_wait)),
@@ -45,7 +45,7 @@ pub(super) async fn answer(fetch: Fetch, max_wait: Duration) -> Result<HttpRespo
 
 async fn last_event(fetch: Fetch, max_wait: Duration) -> Vec<u8> {
     let outcome = match fetch.find(max_wait).await {
-        Ok(Some(result)) => fetch.written(result).map(Some),
+        Ok(Some(result)) => fetch.written(result).await.map(Some),
         Ok(None) => Ok(None),
         // The client asks again when the stream ends.
         Err(error) if Fetch::may_go_on(&error) => Ok(None),

@@ -16,6 +16,7 @@ mod topics;
 use std::time::Duration;
 
 use millrace_boot::{InvalidSetting, TelemetrySettings, Validate};
+use millrace_claims::ClaimSettings;
 use millrace_kafka::Cluster;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,8 @@ pub struct Settings {
     pub json: JsonSettings,
     /// What is too much.
     pub limits: LimitSettings,
+    /// Where values go that are too large for their records.
+    pub claims: ClaimSettings,
     /// Where replies come back.
     pub replies: RepliesSettings,
     /// Answers that are fetched later.
@@ -86,6 +89,7 @@ impl Default for Settings {
             console: ConsoleSettings::default(),
             json: JsonSettings::default(),
             limits: LimitSettings::default(),
+            claims: ClaimSettings::default(),
             replies: RepliesSettings::default(),
             results: ResultSettings::default(),
             default_model: None,
@@ -104,6 +108,8 @@ impl Validate for Settings {
         self.access.validate()?;
         self.control.validate()?;
         self.limits.validate()?;
+        let wrong = |(key, problem): (&str, String)| InvalidSetting::new(key, problem);
+        self.claims.check().map_err(wrong)?;
         self.replies.validate()?;
         self.results.validate()?;
         self.topics.validate()?;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use millrace_boot::{AdminSettings, InvalidSetting, TelemetrySettings, Validate};
+use millrace_claims::ClaimSettings;
 use millrace_kafka::Cluster;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// Where `/live`, `/ready` and `/metrics` are served.
     pub admin: AdminSettings,
+    /// Where values are that are too large for their records.
+    pub claims: ClaimSettings,
     /// The name of this process among its replicas, if it has a lasting one, such as the ordinal
     /// of a stateful set: it keeps its partitions over a quick restart.
     pub instance: Option<String>,
@@ -50,6 +53,7 @@ impl Default for Settings {
             topics: Topics::default(),
             telemetry: TelemetrySettings::default(),
             admin: AdminSettings::on_port(9102),
+            claims: ClaimSettings::default(),
             instance: None,
             drain_deadline: Duration::from_secs(20),
             pipelines: Vec::new(),
@@ -75,6 +79,8 @@ impl Validate for Settings {
             );
             return Err(InvalidSetting::new("topics.prefix", problem));
         }
+        let wrong = |(key, problem): (&str, String)| InvalidSetting::new(key, problem);
+        self.claims.check().map_err(wrong)?;
         if self.pipelines.is_empty() {
             let problem = "has no entry; add [[pipelines]] with name, models and destination";
             return Err(InvalidSetting::new("pipelines", problem));

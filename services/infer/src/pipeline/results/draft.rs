@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use millrace_kafka::{Headers, OutRecord};
 use millrace_wire::Status;
-use millrace_wire::headers::{self, ReplyTo, ResultHeaders};
+use millrace_wire::headers::{self, Claim, ReplyTo, ResultHeaders};
 
 use super::letter::{LetterSize, dead_letter};
-use crate::pipeline::outcome::{Refusal, Stage};
+use crate::pipeline::outcome::{Answered, Refusal, Stage};
 use crate::pipeline::request::Request;
 use crate::topics::ModelTopics;
 
 /// Headers that speak to us, or that we write anew; all others are passed on.
-const OUR_HEADERS: [&str; 13] = [
+const OUR_HEADERS: [&str; 16] = [
+    headers::CLAIM,
+    headers::CLAIM_LENGTH,
+    headers::CLAIM_SHA256,
     headers::ID,
     headers::REPLY_TO,
     headers::REPLY_ONLY,
@@ -93,6 +96,23 @@ impl Drafts {
             value: Some(value),
             headers,
         }
+    }
+
+    /// The largest record that both results and replies take.
+    pub(crate) fn largest_record(&self) -> usize {
+        let ModelTopics {
+            results, replies, ..
+        } = &self.topics;
+        results.max_record_bytes.min(replies.max_record_bytes)
+    }
+
+    /// The headers of an answer, with those of its value in the store.
+    pub(crate) fn answer_headers(&self, request: &Request, answered: &Answered) -> Headers {
+        let mut headers = self.headers(request, None, Luggage::Whole);
+        for (name, value) in answered.claim.iter().flat_map(Claim::to_pairs) {
+            headers.push(name, Some(value));
+        }
+        headers
     }
 
     /// A result with these headers.
@@ -202,6 +222,8 @@ impl Drafts {
 
 /// Why a result does not arrive that the broker does not take.
 pub(super) fn too_large(size_bytes: usize, reason: &str) -> Refusal {
-    let sentence = format!("the result of {size_bytes} bytes cannot be sent: {reason}");
+    let sentence = format!(
+        "the result of {size_bytes} bytes cannot be sent: {reason}; set claims.url and it goes to a store"
+    );
     Refusal::new(Status::OutOfRange, Stage::Result, sentence)
 }

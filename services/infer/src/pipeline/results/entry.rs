@@ -55,11 +55,11 @@ impl Entry {
         verdict: Verdict,
     ) -> anyhow::Result<Self> {
         let mut entry = match verdict {
-            Verdict::Answer(value) => {
-                let size_bytes = value.len();
-                let headers = drafts.headers(&request, None, Luggage::Whole);
+            Verdict::Answer(answered) => {
+                let size_bytes = answered.value.len();
+                let headers = drafts.answer_headers(&request, &answered);
                 Self {
-                    records: vec![drafts.result(&request, headers, value)],
+                    records: vec![drafts.result(&request, headers, answered.value)],
                     request,
                     form: Form::Answer { size_bytes },
                 }

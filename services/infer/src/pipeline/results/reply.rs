@@ -15,14 +15,17 @@ impl Results {
         let Ok(Some(partition)) = self.drafts.reply_place(request) else {
             return self.lose(request);
         };
-        let (refusal, value) = match verdict {
-            Verdict::Answer(value) => (None, value),
-            Verdict::Refusal(refusal) => (Some(refusal), Vec::new()),
+        let (headers, value, size_bytes) = match verdict {
+            Verdict::Answer(answered) => {
+                let headers = self.drafts.answer_headers(request, &answered);
+                let size_bytes = answered.value.len();
+                (headers, answered.value, Some(size_bytes))
+            }
+            Verdict::Refusal(refusal) => {
+                let headers = self.drafts.headers(request, Some(&refusal), Luggage::Whole);
+                (headers, Vec::new(), None)
+            }
         };
-        let size_bytes = refusal.is_none().then_some(value.len());
-        let headers = self
-            .drafts
-            .headers(request, refusal.as_ref(), Luggage::Whole);
         let record = self.drafts.reply(request, partition, (headers, value));
         let (results, sent) = (Arc::clone(self), Arc::clone(request));
         let posted = self.post(record, move |delivery| match delivery {
