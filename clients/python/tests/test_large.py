@@ -98,5 +98,11 @@ def test_a_store_that_is_away_is_no_missing_object(tmp_path):
         store.get(claim)
     with pytest.raises(millrace.ConnectionFailed, match="is it mounted"):
         store.put(b"value", 0.1)
+    (tmp_path / "claims").mkdir()  # as where nothing is mounted
+    with pytest.raises(millrace.ConnectionFailed, match="is it mounted"):
+        store.get(claim)
+    with pytest.raises(millrace.ConnectionFailed, match="is it mounted"):
+        store.put(b"value", 0.1)
+    (tmp_path / "claims").rmdir()
     (tmp_path / "away").rename(tmp_path / "claims")
     assert store.get(claim) == b"value"
