@@ -71,6 +71,9 @@ impl Line {
             &line.prefix,
         ]);
         command.args(arguments);
+        // As many copies as there are nodes; without it there would be one, and a node that is away would take it along.
+        let nodes = brokers.split(',').count();
+        command.args(["--replication", &nodes.to_string()]);
         for model in models {
             command.args(["--model", model]);
         }
