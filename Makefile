@@ -66,7 +66,7 @@ compose-test: ## Build the images and run deploy/compose on a Docker engine of i
 	scripts/compose/test $(ARGS)
 
 helm-test: export CARGO_INCREMENTAL := 0
-helm-test: setup ## Look at deploy/helm with helm lint, helm template, kubeconform and the services' own checks
+helm-test: setup ## Look at deploy/helm with helm lint, helm template and the services' own checks
 	cargo build --workspace $(FEATURES) --bins
 	scripts/helm-test
 
