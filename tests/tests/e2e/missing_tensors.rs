@@ -42,21 +42,16 @@ fn a_store_that_is_away_is_waited_for_and_nothing_is_lost() {
     assert!(letters.records().is_empty());
 }
 
-#[test]
-fn what_is_not_in_the_store_is_a_dead_letter_that_can_be_written_back() {
-    let large = Large::new();
-    let results = Tap::open(&large.line, "results.negate");
-    let letters = Tap::open(&large.line, "dead-letters");
-    let _infer = large.infer("at_least_once");
-    let good = large.put(&record(300_000));
-    let file = large.folder().join(&good[0].1);
-    fs::remove_file(&file).expect("it is there");
+type Claimed = [(&'static str, String); 3];
+
+/// Headers that name no object, or none of this store, with the code and a part of the sentence that they give.
+fn faulty(good: &Claimed) -> [(Claimed, &'static str, &'static str); 5] {
     let hostile = |name: usize, value: &str| {
         let mut headers = good.clone();
         headers[name].1 = value.to_owned();
         headers
     };
-    let cases = [
+    [
         (good.clone(), "DATA_LOSS", "has no object"),
         (
             hostile(0, "../../etc/hostname"),
@@ -78,7 +73,31 @@ fn what_is_not_in_the_store_is_a_dead_letter_that_can_be_written_back() {
             "INVALID_ARGUMENT",
             "64 lower-case hexadecimal digits",
         ),
-    ];
+    ]
+}
+
+/// A dead letter holds what came, so that it can be written back.
+fn check_original(letter: &DeadLetter, headers: &Claimed) {
+    assert_eq!(letter.value.as_deref(), Some(&[][..]), "the original");
+    for (name, value) in headers {
+        let kept = letter.headers.iter().find(|it| it.name == *name);
+        assert_eq!(
+            kept.and_then(|it| it.value.as_deref()),
+            Some(value.as_bytes())
+        );
+    }
+}
+
+#[test]
+fn what_is_not_in_the_store_is_a_dead_letter_that_can_be_written_back() {
+    let large = Large::new();
+    let results = Tap::open(&large.line, "results.negate");
+    let letters = Tap::open(&large.line, "dead-letters");
+    let _infer = large.infer("at_least_once");
+    let good = large.put(&record(300_000));
+    let file = large.folder().join(&good[0].1);
+    fs::remove_file(&file).expect("it is there");
+    let cases = faulty(&good);
     let feed = Feed::new(&large.line, "requests.negate");
     for (headers, _, _) in &cases {
         feed.send(Some(0), Some(Vec::new()), &borrowed(headers));
@@ -93,14 +112,7 @@ fn what_is_not_in_the_store_is_a_dead_letter_that_can_be_written_back() {
     for (letter, (headers, code, sentence)) in found.iter().zip(&cases) {
         assert_eq!(letter.code, *code, "{}", letter.reason);
         assert!(letter.reason.contains(sentence), "{}", letter.reason);
-        assert_eq!(letter.value.as_deref(), Some(&[][..]), "the original");
-        for (name, value) in headers {
-            let kept = letter.headers.iter().find(|it| it.name == *name);
-            assert_eq!(
-                kept.and_then(|it| it.value.as_deref()),
-                Some(value.as_bytes())
-            );
-        }
+        check_original(letter, headers);
     }
     fs::write(&file, record(300_000)).expect("a file can be written");
     let prefix = large.line.topic("x");
