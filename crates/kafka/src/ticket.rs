@@ -18,6 +18,12 @@ impl Tenure {
         self.0.is_current()
     }
 
+    /// What is held.
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.0.partition
+    }
+
     /// The membership that the hold rests on.
     #[must_use]
     pub fn membership(&self) -> &Membership {

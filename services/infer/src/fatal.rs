@@ -1,7 +1,11 @@
 //! The way out for errors after which no thread of this process can go on.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
+use anyhow::Context;
 use millrace_boot::Shutdown;
 use tracing::error;
 
@@ -33,6 +37,28 @@ impl Fatal {
         self.shutdown.trigger();
     }
 
+    /// Works on a thread of its own; a panic there stops the process.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn spawn(
+        &self,
+        name: &str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> anyhow::Result<JoinHandle<()>> {
+        let (fatal, thread_name) = (self.clone(), name.to_owned());
+        let run = move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+                let message = panic_message(&*panic);
+                fatal.report(anyhow::anyhow!("thread {thread_name} panicked: {message}"));
+            }
+        };
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .with_context(|| format!("cannot start thread {name}"))
+    }
+
     /// The error to exit with.
     pub(crate) fn take(&self) -> Option<anyhow::Error> {
         self.first
@@ -40,4 +66,15 @@ impl Fatal {
             .unwrap_or_else(PoisonError::into_inner)
             .take()
     }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    if let Some(message) = panic.downcast_ref::<&str>() {
+        return (*message).to_owned();
+    }
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .unwrap_or_else(|| "no message".to_owned())
 }

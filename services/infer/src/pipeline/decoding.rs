@@ -1,11 +1,9 @@
 //! Between the intake and a version's queue: threads that decode the images of records, beside the engine.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
-use anyhow::Context;
 use millrace_wire::Status;
 
 use super::outcome::{Refusal, Stage as FailedStage};
@@ -66,15 +64,7 @@ impl Decoding {
                 stage: Arc::clone(&self.stage),
                 results: Arc::clone(results),
             };
-            let thread_name = name.clone();
-            let run = move || {
-                if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
-                    let fatal = work.results.fatal();
-                    fatal.report(anyhow::anyhow!("thread {thread_name} panicked"));
-                }
-            };
-            let thread = thread::Builder::new().name(name.clone()).spawn(run);
-            threads.push(thread.with_context(|| format!("cannot start thread {name}"))?);
+            threads.push(results.fatal().spawn(&name, move || work.run())?);
         }
         Ok(())
     }

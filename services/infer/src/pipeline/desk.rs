@@ -1,12 +1,9 @@
 //! The desk of a model: a thread that sends what needs no engine. Neither the poll thread nor the producer's thread may
 //! wait for room in the producer, and at times no version has an engine.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, JoinHandle};
-
-use anyhow::Context;
+use std::thread::JoinHandle;
 
 use super::outcome::Settled;
 use super::results::Results;
@@ -45,19 +42,9 @@ impl Desk {
 impl Errands {
     /// Works until the desk is closed. A panic stops the process.
     pub(crate) fn spawn(self, results: Arc<Results>) -> anyhow::Result<JoinHandle<()>> {
-        let run = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.run(&results)));
-            if outcome.is_err() {
-                let model = results.model();
-                results
-                    .fatal()
-                    .report(anyhow::anyhow!("the desk of model {model} panicked"));
-            }
-        };
-        thread::Builder::new()
-            .name("desk".to_owned())
-            .spawn(run)
-            .context("cannot start the desk's thread")
+        let fatal = results.fatal().clone();
+        let name = format!("desk {}", results.model());
+        fatal.spawn(&name, move || self.run(&results))
     }
 
     fn run(&self, results: &Arc<Results>) {

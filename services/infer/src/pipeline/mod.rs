@@ -265,23 +265,15 @@ impl Pipeline {
             station.close();
         }
         for station in &stations {
-            // There is no join with a deadline; a run that hangs must not keep the process.
-            while !station.has_ended() && Instant::now() < until {
-                thread::sleep(Duration::from_millis(1));
-            }
-            anyhow::ensure!(
-                station.has_ended(),
-                "an engine of model {model} does not end"
-            );
+            let has_ended = wait(until, || station.has_ended());
+            anyhow::ensure!(has_ended, "an engine of model {model} does not end");
         }
         for decoding in stations
             .iter()
             .filter_map(|station| station.decoding.as_ref())
         {
             decoding.end();
-            while !decoding.has_ended() && Instant::now() < until {
-                thread::sleep(Duration::from_millis(1));
-            }
+            wait(until, || decoding.has_ended());
         }
         self.results.desk().close();
         anyhow::ensure!(
@@ -291,16 +283,21 @@ impl Pipeline {
         counter.into_iter().for_each(Counter::close);
         if let Some(thread) = self.transactor {
             // An attempt that is under way ends with the transaction's timeout; the broker may be gone.
-            while !thread.is_finished() && Instant::now() < until {
-                thread::sleep(Duration::from_millis(1));
-            }
             anyhow::ensure!(
-                thread.is_finished(),
+                wait(until, || thread.is_finished()),
                 "a transaction of model {model} does not end; its results will be computed again"
             );
         }
         stopped.with_context(|| format!("model {model}"))
     }
+}
+
+/// Waits for threads. There is no join with a deadline, and one that hangs must not keep the process.
+fn wait(until: Instant, has_ended: impl Fn() -> bool) -> bool {
+    while !has_ended() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
+    has_ended()
 }
 
 impl Served {

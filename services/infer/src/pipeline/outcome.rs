@@ -85,6 +85,19 @@ pub(crate) enum Resend {
     Letter(LetterSize),
 }
 
+impl Settled {
+    /// A refusal in its turn; once per request, however many of its pieces are refused.
+    pub(crate) fn refusing(request: &Arc<Request>, refusal: Refusal) -> Option<Self> {
+        if request.answer().is_some_and(|mut answer| !answer.fail()) {
+            return None;
+        }
+        Some(Self::InTurn(Outcome {
+            request: Arc::clone(request),
+            verdict: Verdict::Refusal(refusal),
+        }))
+    }
+}
+
 impl Stage {
     pub(crate) fn name(self) -> &'static str {
         match self {

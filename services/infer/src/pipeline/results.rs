@@ -160,15 +160,11 @@ impl Results {
         }
     }
 
-    /// Leaves a refusal to the desk; once per request, however many of its pieces are refused.
+    /// Leaves a refusal to the desk.
     pub(crate) fn refuse(&self, request: &Arc<Request>, refusal: Refusal) {
-        if request.answer().is_some_and(|mut answer| !answer.fail()) {
-            return;
+        if let Some(settled) = Settled::refusing(request, refusal) {
+            self.hand_in(settled);
         }
-        self.hand_in(Settled::InTurn(Outcome {
-            request: Arc::clone(request),
-            verdict: Verdict::Refusal(refusal),
-        }));
     }
 
     fn send(self: &Arc<Self>, outcome: Outcome) {

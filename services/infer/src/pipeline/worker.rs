@@ -1,12 +1,10 @@
 //! An engine thread: takes a batch, runs it, hands the answers over in their order.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use millrace_wire::{Encoder, Status, Tensor};
 use tracing::{debug, warn};
 
@@ -18,6 +16,7 @@ use super::results::Results;
 use super::slot::Station;
 use crate::batch::{Condemned, OutputRows, Rows, assemble, encode, isolate};
 use crate::engine::{Engine, EngineError};
+use crate::fatal::panic_message;
 use crate::models::BuildEngine;
 use crate::safety::Journal;
 
@@ -57,19 +56,7 @@ impl Worker {
     /// Runs on a thread of its own until the queue is closed and empty. A panic outside the engine stops the process.
     pub(crate) fn spawn(mut self, name: &str) -> anyhow::Result<JoinHandle<()>> {
         let fatal = self.answers.results.fatal().clone();
-        let thread_name = name.to_owned();
-        let run = move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run())) {
-                fatal.report(anyhow::anyhow!(
-                    "thread {thread_name} panicked: {}",
-                    panic_message(&*panic)
-                ));
-            }
-        };
-        thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(run)
-            .with_context(|| format!("cannot start thread {name}"))
+        fatal.spawn(name, move || self.run())
     }
 
     fn run(&mut self) {
@@ -213,16 +200,6 @@ fn rows_of(part: &Part) -> Option<Rows<'_>> {
     })
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    if let Some(message) = panic.downcast_ref::<&str>() {
-        return (*message).to_owned();
-    }
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .unwrap_or_else(|| "no message".to_owned())
-}
-
 /// Turns outputs into results.
 struct Answers {
     encoder: Encoder,
@@ -312,16 +289,10 @@ impl Answers {
         }
     }
 
-    /// Once per request, however many of its pieces fail.
     fn refuse(&self, request: &Arc<Request>, refusal: Refusal) {
-        if request.answer().is_some_and(|mut answer| !answer.fail()) {
-            return;
+        if let Some(settled) = Settled::refusing(request, refusal) {
+            self.results.settle(settled);
         }
-        let verdict = Verdict::Refusal(refusal);
-        self.results.settle(Settled::InTurn(Outcome {
-            request: Arc::clone(request),
-            verdict,
-        }));
     }
 }
 

@@ -42,6 +42,8 @@ const RUNNING: u8 = 1;
 const LOADING: u8 = 2;
 /// More spans are not written: the file stays small, and the records of this many are suspects enough.
 const MOST_SPANS: usize = 4096;
+/// A record belongs to one of so many newest spans or begins one: a batch mixes a few partitions, each in its order.
+const OPEN_SPANS: usize = 16;
 
 /// The file of one engine thread.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub(crate) struct Journal {
     /// Begins with what is the same for every batch.
     buffer: Vec<u8>,
     prefix: usize,
+    /// Kept for its memory.
+    spans: Vec<Span>,
     slot: Arc<Slot>,
 }
 
@@ -72,6 +76,7 @@ impl Journal {
             path: path.unwrap_or_default(),
             prefix: buffer.len(),
             buffer,
+            spans: Vec::new(),
             slot,
         }
     }
@@ -92,6 +97,7 @@ impl Journal {
             path: path.unwrap_or_default(),
             prefix: buffer.len(),
             buffer,
+            spans: Vec::new(),
             slot,
         };
         journal.write();
@@ -102,7 +108,8 @@ impl Journal {
     /// Notes that these records (partition and offset) are about to run, until the answer is dropped.
     pub(crate) fn begin(&mut self, records: impl Iterator<Item = (i32, i64)>) -> Running<'_> {
         self.buffer.truncate(self.prefix);
-        push_spans(&mut self.buffer, records);
+        merge(&mut self.spans, records);
+        push_spans(&mut self.buffer, &self.spans);
         self.write();
         self.slot.begin();
         Running { journal: self }
@@ -152,38 +159,36 @@ fn push_text(buffer: &mut Vec<u8>, text: &str) {
     buffer.extend(text.as_bytes());
 }
 
-fn push_spans(buffer: &mut Vec<u8>, records: impl Iterator<Item = (i32, i64)>) {
-    let at = buffer.len();
-    buffer.extend(0_u32.to_le_bytes());
-    let mut spans = 0_u32;
-    let mut open: Option<Span> = None;
+/// The spans of these records, in the order in which they begin.
+fn merge(spans: &mut Vec<Span>, records: impl Iterator<Item = (i32, i64)>) {
+    spans.clear();
     for (partition, offset) in records {
-        match &mut open {
-            // Pieces of one record, or the record after it.
-            Some(span) if span.partition == partition && span.last() == offset => {}
-            Some(span) if span.partition == partition && span.last() + 1 == offset => {
-                span.records += 1;
-            }
-            _ => {
-                if spans as usize == MOST_SPANS {
-                    break;
-                }
-                if let Some(span) = open {
-                    push_span(buffer, span);
-                }
-                spans += 1;
-                open = Some(Span {
-                    partition,
-                    first: offset,
-                    records: 1,
-                });
-            }
+        let mut newest = spans.iter_mut().rev().take(OPEN_SPANS);
+        // A further piece of its last record, or the record after it.
+        let known = newest.find(|span| {
+            span.partition == partition && (0..=1).contains(&(offset - span.last()))
+        });
+        if let Some(span) = known {
+            span.records += u32::from(offset > span.last());
+            continue;
         }
+        if spans.len() == MOST_SPANS {
+            break;
+        }
+        spans.push(Span {
+            partition,
+            first: offset,
+            records: 1,
+        });
     }
-    if let Some(span) = open {
-        push_span(buffer, span);
+}
+
+fn push_spans(buffer: &mut Vec<u8>, spans: &[Span]) {
+    let count = u32::try_from(spans.len()).unwrap_or(u32::MAX);
+    buffer.extend(count.to_le_bytes());
+    for span in spans {
+        push_span(buffer, *span);
     }
-    buffer[at..at + 4].copy_from_slice(&spans.to_le_bytes());
 }
 
 fn push_span(buffer: &mut Vec<u8>, span: Span) {
@@ -317,12 +322,7 @@ mod tests {
         let records = [(0, 7), (0, 7), (0, 8), (1, 100), (0, 9), (0, 11)];
         let running = journal.begin(records.into_iter());
         let entry = read(&fs::read(&path).unwrap()).unwrap().unwrap();
-        let spans = vec![
-            span(0, 7, 2),
-            span(1, 100, 1),
-            span(0, 9, 1),
-            span(0, 11, 1),
-        ];
+        let spans = vec![span(0, 7, 3), span(1, 100, 1), span(0, 11, 1)];
         assert_eq!(
             entry,
             Entry::Running {

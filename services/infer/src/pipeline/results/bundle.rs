@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace_kafka::{OutRecord, Tenure, TopicPartition};
+use millrace_kafka::{OutRecord, Tenure};
 
 use super::draft::Drafts;
 use super::entry::Entry;
@@ -16,7 +16,6 @@ pub(super) struct Bundle(Vec<Entry>);
 /// How far a partition has come with a bundle, and the hold under which its records were read.
 #[derive(Debug)]
 pub(super) struct Advance {
-    pub(super) partition: TopicPartition,
     pub(super) tenure: Tenure,
     /// The next offset to read.
     pub(super) next: i64,
@@ -45,16 +44,10 @@ impl Bundle {
             let Some(tenure) = entry.request.tenure() else {
                 continue;
             };
-            let partition = tenure_partition(entry);
             let next = entry.request.record.offset + 1;
-            let advance = Advance {
-                partition,
-                tenure,
-                next,
-            };
             let known = advances
-                .entry(advance.partition.partition)
-                .or_insert(advance);
+                .entry(tenure.partition().partition)
+                .or_insert(Advance { tenure, next });
             known.next = known.next.max(next);
         }
         advances.into_values().collect()
@@ -104,13 +97,5 @@ impl Bundle {
     /// Everything is durable.
     pub(super) fn finish(self, metrics: &ModelMetrics) {
         self.0.iter().for_each(|entry| entry.finish(metrics));
-    }
-}
-
-fn tenure_partition(entry: &Entry) -> TopicPartition {
-    let record = &entry.request.record;
-    TopicPartition {
-        topic: record.topic.clone(),
-        partition: record.partition,
     }
 }

@@ -4,14 +4,12 @@
 //! A transaction that fails is tried again with what is still ours. Nothing is computed twice for it: answers are kept
 //! here until they are committed, or until their partition has gone to somebody else, who reads its records again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use millrace_kafka::{Transaction, TransactionError, Transactions};
 use tracing::{debug, warn};
 
@@ -94,15 +92,7 @@ impl Transactor {
     pub(crate) fn spawn(mut self) -> anyhow::Result<(Counter, JoinHandle<()>)> {
         let (sender, errands) = mpsc::channel();
         let (fatal, signals) = (self.fatal.clone(), Arc::clone(&self.signals));
-        let run = move || {
-            if catch_unwind(AssertUnwindSafe(|| self.run(&errands))).is_err() {
-                fatal.report(anyhow::anyhow!("the thread of transactions panicked"));
-            }
-        };
-        let thread = thread::Builder::new()
-            .name("transactions".to_owned())
-            .spawn(run)
-            .context("cannot start the thread of transactions")?;
+        let thread = fatal.spawn("transactions", move || self.run(&errands))?;
         let counter = Counter {
             errands: sender,
             signals,
@@ -208,7 +198,7 @@ impl Transactor {
         };
         let progress: Vec<_> = advances
             .iter()
-            .map(|it| (it.partition.clone(), it.next))
+            .map(|it| (it.tenure.partition().clone(), it.next))
             .collect();
         let counts = bundle.counts();
         let records = bundle.take_records();
@@ -252,7 +242,7 @@ impl Transactor {
             match first
                 .tenure
                 .membership()
-                .committed(&first.partition, PROGRESS_DEADLINE)
+                .committed(first.tenure.partition(), PROGRESS_DEADLINE)
             {
                 Ok(committed) => return Ok(committed.is_some_and(|it| it >= first.next)),
                 Err(error) => {
