@@ -24,6 +24,8 @@ def avro_messages():
         "max_batch_rows": 512,
         "control_offset": 41,
         "canary_percent": 5,
+        "delivery": "exactly_once",
+        "lanes": ["interactive", "bulk"],
         "backlog_records": 0,
         "lease_until_unix_ms": 1767225600000,
     }
@@ -37,6 +39,8 @@ def avro_messages():
         "weights_sha256": "",
         "control_offset": -1,
         "canary_percent": 0,
+        "delivery": "",
+        "lanes": [],
     }
     letter = {
         "key": b"\x00key",

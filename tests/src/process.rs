@@ -139,6 +139,20 @@ impl Process {
             .sum()
     }
 
+    /// Its memory that is not swapped out.
+    ///
+    /// # Panics
+    /// When the kernel does not say.
+    pub fn resident_bytes(&self) -> usize {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let text = fs::read_to_string(path).expect("our own child is there");
+        let pages = text
+            .split(' ')
+            .nth(1)
+            .and_then(|it| it.parse::<usize>().ok());
+        4096 * pages.expect("the kernel says how many pages")
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -138,6 +138,8 @@ def publish(brokers: str, prefix: str) -> None:
         "max_batch_rows": 1,
         "control_offset": -1,
         "canary_percent": 0,
+        "delivery": "at_least_once",
+        "lanes": ["interactive"],
         "backlog_records": 0,
         "lease_until_unix_ms": int(time.time() * 1000) + 3_600_000,
     }

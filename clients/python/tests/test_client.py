@@ -215,7 +215,25 @@ def test_a_lease_that_ran_out_is_no_replica():
             catalog.apply(key, value)
 
 
-def _said(version, replica="a", state="AVAILABLE", labels=(), reason=""):
+def test_the_bulk_lane_is_refused_where_nobody_reads_it():
+    catalog = _catalog(_said(1))
+    catalog.check_lane("ffnn", "bulk")
+    catalog = _catalog(_said(1, lanes=["interactive"]))
+    catalog.check_lane("ffnn", "interactive")
+    with pytest.raises(millrace.ModelUnavailable, match=r"under \[bulk\] in its model.toml"):
+        catalog.check_lane("ffnn", "bulk")
+
+
+def test_the_lane_says_the_topic_and_must_be_one(kafka):
+    settings = kafka._line.settings
+    assert settings.requests("m", "bulk") == f"{settings.requests('m')}.bulk"
+    with pytest.raises(millrace.ModelUnavailable, match="nobody reads the bulk lane"):
+        next(iter(kafka.map("affine", [[0, 0, 0, 0]], lane="bulk")))
+    with pytest.raises(ValueError, match="expected 'interactive' or 'bulk'"):
+        kafka.submit("affine", [0, 0, 0, 0], lane="slow")
+
+
+def _said(version, replica="a", state="AVAILABLE", labels=(), reason="", lanes=None):
     """A record of the models topic; its lease outlives every test."""
     schemas = Path(__file__).parents[3] / "schemas"
     schema = fastavro.schema.load_schema(schemas / "model_descriptor.avsc")
@@ -223,6 +241,7 @@ def _said(version, replica="a", state="AVAILABLE", labels=(), reason=""):
     content = next(it["content"] for it in index if it["name"] == "model-available")
     content |= {"version": version, "replica": replica, "state": state, "labels": list(labels)}
     content |= {"reason": reason, "lease_until_unix_ms": 2**62}
+    content |= {} if lanes is None else {"lanes": lanes}
     datum = io.BytesIO(HEADER)
     datum.seek(0, io.SEEK_END)
     fastavro.schemaless_writer(datum, schema, content)

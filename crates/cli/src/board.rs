@@ -241,6 +241,8 @@ pub(crate) mod tests {
             max_batch_rows: 128,
             control_offset: -1,
             canary_percent: 0,
+            delivery: String::new(),
+            lanes: Vec::new(),
             backlog_records: 5,
             lease_until_unix_ms: 10_000,
         }

@@ -11,6 +11,7 @@ use millrace_kafka::{Admin, Cluster};
 use serde::{Deserialize, Serialize};
 
 use crate::claims::Large;
+use crate::lane::BULK_END;
 
 const BROKER_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -90,6 +91,7 @@ impl Connection {
         let mut models: Vec<String> = topics
             .iter()
             .filter_map(|topic| Some(topic.strip_prefix(&start)?.to_owned()))
+            .filter(|model| !model.ends_with(BULK_END))
             .collect();
         models.sort();
         Ok(models)

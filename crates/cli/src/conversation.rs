@@ -16,6 +16,7 @@ use millrace_wire::{Decoder, Record as Outputs, Status};
 use crate::claims::Large;
 use crate::connection::Connection;
 use crate::exit::Exit;
+use crate::lane::Lane;
 use crate::served::Served;
 
 /// Largest request and reply, as in `schemas/topics.yaml`.
@@ -65,6 +66,7 @@ pub(crate) struct Refusal {
 /// How a conversation begins.
 pub(crate) struct Opening<'a> {
     pub(crate) served: &'a Served,
+    pub(crate) lane: Lane,
     /// Replies whose id does not begin so are others' and passed over.
     pub(crate) id_prefix: String,
     /// Bytes that may be on their way to the broker.
@@ -78,6 +80,7 @@ impl Asking {
     /// # Errors
     /// The replies topic is missing, or cannot be read by the deadline.
     pub(crate) fn open(connection: &Connection, opening: Opening<'_>) -> anyhow::Result<Self> {
+        opening.lane.check(opening.served, connection)?;
         let reply_to = place(connection)?;
         let (sender, replies) = mpsc::sync_channel(IN_FLIGHT);
         let prefix = opening.id_prefix.into_bytes();
@@ -111,7 +114,9 @@ impl Asking {
         Ok(Self {
             producer,
             follower,
-            topic: format!("{}.requests.{}", connection.prefix, opening.served.model).into(),
+            topic: connection
+                .topic(&opening.lane.requests(&opening.served.model))
+                .into(),
             reply_to,
             version: opening.served.version,
             replies,

@@ -15,6 +15,7 @@ mod findings;
 mod followed;
 mod interrupt;
 mod lag;
+mod lane;
 mod man;
 mod models;
 mod output;

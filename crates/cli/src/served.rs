@@ -11,6 +11,7 @@ use millrace_wire::avro::{ModelDescriptor, ModelState};
 
 use crate::connection::Connection;
 use crate::exit::Exit;
+use crate::lane::Lane;
 use crate::whole_topic;
 
 /// `MODEL`, `MODEL@VERSION` or `MODEL:LABEL`.
@@ -35,6 +36,8 @@ pub(crate) struct Served {
     pub(crate) model: String,
     pub(crate) version: i64,
     pub(crate) signature: Signature,
+    /// Whether somebody reads its bulk lane.
+    pub(crate) has_bulk: bool,
 }
 
 impl FromStr for ModelRef {
@@ -87,21 +90,20 @@ pub(crate) fn find(connection: &Connection, wanted: &ModelRef) -> anyhow::Result
     let Some(newest) = fitting.last() else {
         return Err(Exit::Missing.error(nobody(&descriptors, wanted, &connection.prefix)));
     };
-    let requests = format!("{}.requests.{}", connection.prefix, wanted.name);
-    if connection.admin.partition_count(&requests)?.is_none() {
-        return Err(Exit::Missing.error(format!(
-            "topic {requests} does not exist; create it: millrace topics apply --model {}",
-            wanted.name
-        )));
-    }
     let signature = newest
         .signature()
         .with_context(|| format!("the signature of model {} is not usable", wanted.name))?;
-    Ok(Served {
+    let served = Served {
         model: newest.model.clone(),
         version: newest.version,
         signature,
-    })
+        // A replica without it leaves the records to the others.
+        has_bulk: fitting
+            .iter()
+            .any(|it| it.lanes.contains(&"bulk".to_owned())),
+    };
+    Lane::Interactive.check(&served, connection)?;
+    Ok(served)
 }
 
 impl Choice {

@@ -12,8 +12,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// How long polling may be held back. Rebalances and commits wait meanwhile.
+/// How long polling is held back before partitions are paused. Rebalances wait
+/// meanwhile.
 const HOLD: Duration = Duration::from_millis(80);
+/// Between two pauses; polling is held back for longer rather than paused more
+/// often.
+const BETWEEN_PAUSES: Duration = Duration::from_secs(1);
 
 /// What may be in flight and what is. Shared by a member and its tickets.
 #[derive(Debug)]
@@ -93,9 +97,16 @@ impl Budget {
     }
 }
 
+/// Whether records are taken, and when they last were not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Valve {
+    position: Position,
+    paused_at: Option<Instant>,
+}
+
 /// Whether records are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Valve {
+pub(crate) enum Position {
     /// Yes.
     #[default]
     Open,
@@ -113,22 +124,37 @@ pub(crate) enum Turn {
 }
 
 impl Valve {
+    pub(crate) fn is_open(&self) -> bool {
+        self.position == Position::Open
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self.position, Position::Held(_))
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.position == Position::Paused
+    }
+
     /// `crowded`: a partition has so many uncommitted records that reading
     /// on would only cost memory.
     pub(crate) fn turn(&mut self, budget: &Budget, crowded: bool, now: Instant) -> Option<Turn> {
         let full = crowded || budget.is_spent();
-        match *self {
-            Valve::Open if full => *self = Valve::Held(now),
-            Valve::Held(_) if !full => *self = Valve::Open,
-            Valve::Held(since) if now.saturating_duration_since(since) >= HOLD => {
-                *self = Valve::Paused;
+        let ago = |then: Instant| now.saturating_duration_since(then);
+        let may_pause = self.paused_at.is_none_or(|at| ago(at) >= BETWEEN_PAUSES);
+        match self.position {
+            Position::Open if full => self.position = Position::Held(now),
+            Position::Held(_) if !full => self.position = Position::Open,
+            Position::Held(since) if may_pause && ago(since) >= HOLD => {
+                self.position = Position::Paused;
+                self.paused_at = Some(now);
                 return Some(Turn::Pause);
             }
-            Valve::Paused if !crowded && budget.is_half_free() => {
-                *self = Valve::Open;
+            Position::Paused if !crowded && budget.is_half_free() => {
+                self.position = Position::Open;
                 return Some(Turn::Resume);
             }
-            Valve::Open | Valve::Held(_) | Valve::Paused => {}
+            Position::Open | Position::Held(_) | Position::Paused => {}
         }
         None
     }
@@ -149,10 +175,10 @@ mod tests {
         let now = Instant::now();
         budget.take(100, 1);
         assert_eq!(valve.turn(&budget, false, now), None);
-        assert_eq!(valve, Valve::Held(now));
+        assert!(valve.is_held());
         budget.give_back(10, 1);
         assert_eq!(valve.turn(&budget, false, now), None);
-        assert_eq!(valve, Valve::Open);
+        assert!(valve.is_open());
     }
 
     #[test]
@@ -174,6 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn partitions_are_paused_once_a_second_at_most() {
+        let budget = Budget::new(100, 1000);
+        let mut valve = Valve::default();
+        let start = Instant::now();
+        let mut pauses = 0;
+        for step in 0..1_000 {
+            // Full and empty again every 100 ms, for ten seconds.
+            let now = start + Duration::from_millis(10) * step;
+            match step % 10 {
+                0 => budget.take(100, 1),
+                9 => budget.give_back(100, 1),
+                _ => {}
+            }
+            pauses += usize::from(valve.turn(&budget, false, now) == Some(Turn::Pause));
+        }
+        assert!((8..=10).contains(&pauses), "{pauses} in ten seconds");
+    }
+
+    #[test]
     fn many_empty_records_spend_the_budget_of_records() {
         let budget = Budget::new(usize::MAX, 4);
         let mut valve = Valve::default();
@@ -181,7 +226,7 @@ mod tests {
             budget.take(0, 1);
         }
         valve.turn(&budget, false, Instant::now());
-        assert_ne!(valve, Valve::Open);
+        assert!(!valve.is_open());
     }
 
     #[test]
@@ -201,12 +246,12 @@ mod tests {
         let mut valve = Valve::default();
         let now = Instant::now();
         assert_eq!(valve.turn(&budget, false, now), None);
-        assert_eq!(valve, Valve::Open, "an empty budget takes any record");
+        assert!(valve.is_open(), "an empty budget takes any record");
         budget.take(1000, 1);
         valve.turn(&budget, false, now);
         budget.give_back(1000, 1);
         valve.turn(&budget, false, now);
-        assert_eq!(valve, Valve::Open);
+        assert!(valve.is_open());
     }
 
     #[test]

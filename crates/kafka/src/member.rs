@@ -155,7 +155,7 @@ impl<I: Intake> Member<I> {
     }
 
     fn poll_records(&mut self) -> Result<(), Error> {
-        if matches!(self.valve, Valve::Held(_)) {
+        if self.valve.is_held() {
             self.budget.wait_for_room(HELD_WAIT);
             return Ok(());
         }
@@ -172,7 +172,7 @@ impl<I: Intake> Member<I> {
                 None => break,
                 Some(Ok(message)) => {
                     self.hand_over(&message)?;
-                    if matches!(self.valve, Valve::Held(_)) {
+                    if self.valve.is_held() {
                         break;
                     }
                 }
@@ -185,7 +185,7 @@ impl<I: Intake> Member<I> {
 
     fn wait(&self) -> Duration {
         let left = self.next_tick.saturating_duration_since(Instant::now());
-        if self.valve == Valve::Paused || self.revocation.is_some() || self.stop_at.is_some() {
+        if self.valve.is_paused() || self.revocation.is_some() || self.stop_at.is_some() {
             left.min(BUSY_WAIT)
         } else {
             left.min(TICK)
@@ -231,10 +231,11 @@ impl<I: Intake> Member<I> {
         if self.crowded {
             self.look_at_crowd()?;
         }
-        let now = match self.valve {
-            // Once per record: without a system call unless it matters.
-            Valve::Open => self.last_look,
-            Valve::Held(_) | Valve::Paused => Instant::now(),
+        // Once per record: without a system call unless it matters.
+        let now = if self.valve.is_open() {
+            self.last_look
+        } else {
+            Instant::now()
         };
         let turned: KafkaResult<()> = match self.valve.turn(&self.budget, self.crowded, now) {
             None => return Ok(()),
@@ -252,7 +253,7 @@ impl<I: Intake> Member<I> {
 
     /// New partitions start flowing by themselves; not when reading is paused.
     pub(crate) fn keep_valve_closed(&self) {
-        if self.valve == Valve::Paused
+        if self.valve.is_paused()
             && let Err(error) = self.consumer.pause(&self.partitions.flowing())
         {
             warn!(group = %self.settings.group, %error, "pausing new partitions failed");

@@ -119,6 +119,35 @@ impl Reader {
         }
     }
 
+    /// The offset of the first record that is not older than this, in
+    /// milliseconds since 1970; `None` if all are.
+    ///
+    /// # Errors
+    /// `NoTopic`, `TimedOut`, or `Kafka` when the broker refuses.
+    pub fn offset_at(
+        &self,
+        (topic, partition): (&str, i32),
+        unix_ms: i64,
+        until: Instant,
+    ) -> Result<Option<i64>, Error> {
+        let what = || format!("finding a time in topic {topic}, partition {partition}");
+        let found = retry(until, what, |wait| {
+            let mut list = TopicPartitionList::with_capacity(1);
+            list.add_partition_offset(topic, partition, Offset::Offset(unix_ms))?;
+            let found = self.consumer().offsets_for_times(list, wait)?;
+            let element = found.find_partition(topic, partition);
+            element.map_or(Ok(Offset::End), |element| {
+                element.error().map(|()| element.offset())
+            })
+        });
+        match found {
+            Ok(Offset::Offset(offset)) => Ok(Some(offset)),
+            Ok(_) => Ok(None),
+            Err(Error::Kafka { what, source }) => Err(judged(topic, what, source)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Hands the records of a span to `visit`, in order, until it breaks or
     /// the span or the partition ends. A span that begins before the first
     /// record or behind the last one holds nothing.

@@ -220,6 +220,8 @@ pub(crate) fn announcement(
         max_batch_rows: 0,
         control_offset: -1,
         canary_percent: 0,
+        delivery: String::new(),
+        lanes: Vec::new(),
         backlog_records: 0,
         lease_until_unix_ms: 0,
     }

@@ -32,8 +32,8 @@ pub use engine::{
 pub use images::{Elements, Format, ImageError, ImageOptionsError, Row, Steps};
 pub use repository::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
 pub use settings::{
-    BatchSettings, ConsumerSettings, Delivery, EngineSettings, ImageSettings, ModelSettings,
-    OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, ProducerSettings, Provider,
-    Settings, StateSettings, TopicSettings, TransactionSettings,
+    BatchSettings, BulkSettings, ConsumerSettings, DeadLetterSettings, Delivery, EngineSettings,
+    ImageSettings, ModelSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization,
+    ProducerSettings, Provider, Settings, StateSettings, TopicSettings, TransactionSettings,
 };
 pub use try_model::{TryModel, try_model};

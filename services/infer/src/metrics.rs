@@ -1,12 +1,15 @@
 //! What this service counts. Labels are models and small enumerations.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use crate::batch::Priority;
 
 mod version;
 
@@ -28,8 +31,13 @@ pub const DEAD_LETTERS: &str = "millrace_infer_dead_letters";
 /// Records that were running when processes died and were therefore tried alone, by model and outcome: `answered`,
 /// `refused`, `died`. Counter.
 pub const SUSPECTS: &str = "millrace_infer_suspect_records";
-/// Records dropped unfinished because their partition went to another process. Counter, by model.
+/// Records dropped unfinished because their partition went to another process, or because reading has ended; they are
+/// read again. Counter, by model.
 pub const SKIPPED: &str = "millrace_infer_skipped_records";
+/// Time of engines, by model and lane (`interactive`, `bulk`). Counter of seconds.
+pub const LANE_SECONDS: &str = "millrace_infer_lane_seconds";
+/// 1 while nothing is read because dead letters have become the rule, by model and lane. Gauge.
+pub const READING_STOPPED: &str = "millrace_infer_reading_stopped";
 /// Batches, by model, version and why they were released: `rows`, `bytes`, `idle`, `delay`, `deadline`,
 /// `drain`. Counter.
 pub const BATCHES: &str = "millrace_infer_batches";
@@ -76,6 +84,12 @@ struct ModelStage {
     code: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ModelLane {
+    model: String,
+    lane: &'static str,
+}
+
 /// The families of all models.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -86,6 +100,8 @@ pub struct Metrics {
     dead_letters: Family<ModelStage, Counter>,
     skipped: Family<Model, Counter>,
     suspects: Family<ModelOutcome, Counter>,
+    lane_seconds: Family<ModelLane, Counter<f64, AtomicU64>>,
+    reading_stopped: Family<ModelLane, Gauge<i64, AtomicI64>>,
     queue_rows: Family<Model, Gauge<i64, AtomicI64>>,
     queue_bytes: Family<Model, Gauge<i64, AtomicI64>>,
     versions: Versions,
@@ -115,6 +131,12 @@ impl Metrics {
             "Records dropped unfinished after a rebalance",
             it.skipped,
         );
+        registry.register(LANE_SECONDS, "Time of engines by lane", it.lane_seconds);
+        registry.register(
+            READING_STOPPED,
+            "Whether nothing is read because dead letters are the rule",
+            it.reading_stopped,
+        );
         registry.register(QUEUE_ROWS, "Rows that wait for an engine", it.queue_rows);
         registry.register(QUEUE_BYTES, "Bytes that wait for an engine", it.queue_bytes);
         it.versions.register(registry);
@@ -138,6 +160,12 @@ impl Metrics {
                 outcome: "sent",
             }),
             skipped: self.skipped.get_or_create_owned(&by_model),
+            lane_seconds: Priority::ALL.map(|lane| {
+                let model = model.to_owned();
+                let lane = lane.name();
+                let labels = ModelLane { model, lane };
+                self.lane_seconds.get_or_create_owned(&labels)
+            }),
             queue_rows: self.queue_rows.get_or_create_owned(&by_model),
             queue_bytes: self.queue_bytes.get_or_create_owned(&by_model),
             families: self.clone(),
@@ -153,6 +181,8 @@ pub(crate) struct ModelMetrics {
     results_ok: Counter<u64, AtomicU64>,
     pub(crate) replies_sent: Counter<u64, AtomicU64>,
     pub(crate) skipped: Counter<u64, AtomicU64>,
+    /// By [`Priority::index`].
+    lane_seconds: [Counter<f64, AtomicU64>; 2],
     pub(crate) queue_rows: Gauge<i64, AtomicI64>,
     pub(crate) queue_bytes: Gauge<i64, AtomicI64>,
     families: Metrics,
@@ -212,6 +242,21 @@ impl ModelMetrics {
                 code,
             })
             .inc();
+    }
+
+    /// An engine has worked for a lane for so long.
+    pub(crate) fn count_engine_time(&self, lane: Priority, took: Duration) {
+        self.lane_seconds[lane.index()].inc_by(took.as_secs_f64());
+    }
+
+    /// Whether nothing of a lane is read because dead letters are the rule.
+    pub(crate) fn set_stopped(&self, lane: &'static str, is_stopped: bool) {
+        let labels = ModelLane {
+            model: self.model.clone(),
+            lane,
+        };
+        let gauge = self.families.reading_stopped.get_or_create(&labels);
+        gauge.set(i64::from(is_stopped));
     }
 
     /// The metrics of one version of the model.

@@ -8,6 +8,8 @@ use millrace_kafka::Cluster;
 use serde::{Deserialize, Serialize};
 
 mod batch;
+mod bulk;
+mod dead_letters;
 mod delivery;
 mod engine;
 mod images;
@@ -15,6 +17,8 @@ mod models;
 mod state;
 
 pub use batch::BatchSettings;
+pub use bulk::BulkSettings;
+pub use dead_letters::DeadLetterSettings;
 pub use delivery::{Delivery, TransactionSettings};
 pub use engine::{
     EngineSettings, OnnxSettings, OpenVinoHint, OpenVinoSettings, Optimization, Provider,
@@ -47,10 +51,14 @@ pub struct Settings {
     pub producer: ProducerSettings,
     /// Where values go that are too large for their records.
     pub claims: ClaimSettings,
-    /// `at_least_once` or `exactly_once`.
+    /// `at_least_once` or `exactly_once`; a model's own `model.toml` goes before it.
     pub delivery: Delivery,
     /// How `exactly_once` commits.
     pub transactions: TransactionSettings,
+    /// A second requests topic per model; a model's own `model.toml` goes before it.
+    pub bulk: BulkSettings,
+    /// When dead letters have become the rule, and reading ends.
+    pub dead_letters: DeadLetterSettings,
     /// Name of this replica in the models topic and of its transactions; random when empty. A replica that keeps its
     /// name over a restart ends at once what it left open.
     pub replica: String,
@@ -78,6 +86,8 @@ impl Default for Settings {
             claims: ClaimSettings::default(),
             delivery: Delivery::default(),
             transactions: TransactionSettings::default(),
+            bulk: BulkSettings::default(),
+            dead_letters: DeadLetterSettings::default(),
             replica: String::new(),
             drain_deadline: Duration::from_secs(20),
             telemetry: TelemetrySettings::default(),
@@ -168,6 +178,8 @@ impl Validate for Settings {
         self.transactions.validate()?;
         let wrong = |(key, problem): (&str, String)| InvalidSetting::new(key, problem);
         self.claims.check().map_err(wrong)?;
+        self.bulk.validate()?;
+        self.dead_letters.validate()?;
         at_least(
             "consumer.max_in_flight_bytes",
             self.consumer.max_in_flight_bytes,
@@ -257,6 +269,8 @@ mod tests {
         assert!(problem(|s| s.batch.max_rows = Some(0)).contains("batch.max_rows"));
         assert!(problem(|s| s.images.threads = 0).contains("images.threads"));
         assert!(problem(|s| s.engine.threads = 0).contains("engine.threads"));
+        assert!(problem(|s| s.bulk.weight = 91).contains("bulk.weight"));
+        assert!(problem(|s| s.dead_letters.max_share = 1.5).contains("dead_letters.max_share"));
         assert!(problem(|s| s.topics.prefix = "a b".to_owned()).contains("topics.prefix"));
         assert!(problem(|s| s.replica = "a/b".to_owned()).contains("replica"));
         assert!(

@@ -9,6 +9,7 @@ use millrace_boot::Shutdown;
 use millrace_kafka::{Admin, Failure};
 use tracing::{info, warn};
 
+use crate::repository::BULK_END;
 use crate::settings::TopicSettings;
 
 /// How often missing topics are looked for again.
@@ -32,6 +33,8 @@ pub(crate) struct Target {
 #[derive(Debug, Clone)]
 pub(crate) struct ModelTopics {
     pub(crate) requests: Arc<str>,
+    /// Where there is a bulk lane.
+    pub(crate) bulk_requests: Option<Arc<str>>,
     pub(crate) results: Target,
     pub(crate) replies: Target,
     pub(crate) dead_letters: Target,
@@ -91,12 +94,17 @@ impl<'a> TopicWait<'a> {
     pub(crate) fn of_model(
         &mut self,
         shared: &SharedTopics,
-        model: &str,
+        (model, has_bulk): (&str, bool),
     ) -> anyhow::Result<ModelTopics> {
         let requests = format!("{}.requests.{model}", shared.prefix);
         let results = format!("{}.results.{model}", shared.prefix);
         self.partitions(&requests)?;
+        let bulk = has_bulk.then(|| format!("{requests}{BULK_END}"));
+        if let Some(bulk) = &bulk {
+            self.partitions(bulk)?;
+        }
         Ok(ModelTopics {
+            bulk_requests: bulk.map(Arc::from),
             requests: Arc::from(requests),
             results: self.target(results)?,
             replies: shared.replies.clone(),

@@ -140,6 +140,12 @@ fn a_record_past_its_deadline_is_answered_without_inference() {
     let answers = results.wait_for(2);
     assert_eq!(header(&answers[0], "mr-status"), Some("DEADLINE_EXCEEDED"));
     assert_eq!(header(&answers[1], "mr-status"), Some("OK"));
+    assert_eq!(
+        infer.metric("millrace_infer_rows_total"),
+        1.0,
+        "one row ran"
+    );
+    assert_eq!(infer.metric("millrace_infer_dead_letters_total"), 0.0);
 }
 
 fn cases() -> Vec<Case> {
@@ -211,7 +217,7 @@ fn stream(rows: usize, batches: usize) -> Vec<u8> {
     writer.into_inner().expect("the stream ends")
 }
 
-fn row_of(value: f32) -> Vec<u8> {
+pub(crate) fn row_of(value: f32) -> Vec<u8> {
     let tensor = Tensor::fixed(
         "x",
         DType::Float32,

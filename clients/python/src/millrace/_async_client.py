@@ -8,12 +8,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sized
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from millrace._client import Client
+from millrace._client import Client, Wanted
 from millrace._exceptions import MillraceError
 from millrace._follow import Result, Start
 from millrace._outstanding import Future
 from millrace._prediction import Prediction
 from millrace._progress import Progress
+from millrace._settings import Lane
 from millrace._signature import Model
 
 
@@ -54,7 +55,7 @@ class AsyncClient:
         **tensors: object,
     ) -> Prediction:
         """Asks a model and waits for its answer; see `Client.predict`."""
-        how = (timeout, (version, label))
+        how = (timeout, Wanted(version, label))
         return await (await self._submit(model, inputs, tensors, how, taken=True))
 
     async def submit(
@@ -66,10 +67,11 @@ class AsyncClient:
         timeout: float | None = None,
         version: int | None = None,
         label: str | None = None,
+        lane: Lane = "interactive",
         **tensors: object,
     ) -> Future:
         """Asks a model and returns a future that can be awaited; see `Client.submit`."""
-        return await self._submit(model, inputs, tensors, (timeout, (version, label)))
+        return await self._submit(model, inputs, tensors, (timeout, Wanted(version, label, lane)))
 
     async def results(self, futures: Iterable[Future] | None = None) -> AsyncIterator[Future]:
         """Futures as they get done; see `Client.results`."""
@@ -87,13 +89,14 @@ class AsyncClient:
         timeout: float | None = None,
         version: int | None = None,
         label: str | None = None,
+        lane: Lane = "interactive",
         errors: Literal["raise", "return"] = "raise",
         progress: bool = False,
     ) -> AsyncIterator[Prediction | MillraceError]:
         """Asks a model about every item, in order; see `Client.map`. Items may be asynchronous."""
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency}, expected at least 1")
-        how = (timeout, (version, label))
+        how = (timeout, Wanted(version, label, lane))
         window: deque[Future | MillraceError] = deque()
         total = len(items) if isinstance(items, Sized) else None
         with Progress(model, total, shown=progress) as bar:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from millrace._signature import TensorSpec
 
 # Marker of a single object, CRC-64-AVRO of the schema in its canonical form.
-HEADER = b"\xc3\x01" + bytes.fromhex("dcc1e50b422dd388")
+HEADER = b"\xc3\x01" + bytes.fromhex("bf70a45414910ced")
 _STATES = ("LOADING", "AVAILABLE", "UNLOADING", "END", "FAILED")
 _MOST_ITEMS = 1 << 16
 
@@ -34,6 +34,8 @@ class Descriptor:
     max_batch_rows: int
     control_offset: int
     canary_percent: int
+    delivery: str
+    lanes: tuple[str, ...]
     backlog_records: int
     lease_until_unix_ms: int
 
@@ -61,6 +63,8 @@ def decode_descriptor(message: bytes) -> Descriptor:
         max_batch_rows=reader.long(),
         control_offset=reader.long(),
         canary_percent=reader.long(),
+        delivery=reader.text(),
+        lanes=tuple(reader.texts()),
         backlog_records=reader.long(),
         lease_until_unix_ms=reader.long(),
     )

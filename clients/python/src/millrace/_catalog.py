@@ -103,6 +103,21 @@ class Catalog:
         count = Counter(it.version for it in serving)
         return _model(max(serving, key=lambda it: (count[it.version], it.version)))
 
+    def check_lane(self, name: str, lane: str) -> None:
+        """Makes sure that somebody reads a lane of a model.
+
+        Raises:
+            ModelUnavailable: Nobody does.
+        """
+        with self._lock:
+            known = [it for it in self._replicas.values() if it.model == name]
+        if lane == "interactive" or any(lane in it.lanes for it in known if self._serves(it)):
+            return
+        raise ModelUnavailable(
+            f"nobody reads the {lane} lane of model {name!r}: set enabled = true under [{lane}] in "
+            "its model.toml, or in infer's settings"
+        )
+
     def _no_version(self, name: str, version: int | None, known: list[Descriptor]) -> ModelNotFound:
         served = sorted({it.version for it in known if self._serves(it)})
         versions = _list([str(it) for it in served])

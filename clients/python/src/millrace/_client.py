@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, overload
 
 from millrace._exceptions import InputError, MillraceError
 from millrace._follow import Result, Start, follow
@@ -17,7 +17,7 @@ from millrace._outstanding import Future
 from millrace._prediction import Prediction
 from millrace._progress import Progress
 from millrace._quick import Quick, quick_submit
-from millrace._settings import Settings, brokers_of, claims_of, is_url, prefix_of
+from millrace._settings import Lane, Settings, brokers_of, claims_of, is_url, prefix_of
 from millrace._signature import Model
 
 if TYPE_CHECKING:
@@ -32,19 +32,27 @@ _HTTP_FRESH_S = 10.0
 _MOST_TIMEOUT_S = 7 * 24 * 3600.0
 
 
+class Wanted(NamedTuple):
+    """Which version of a model is meant, and in which of its lanes a request waits."""
+
+    version: int | None = None
+    label: str | None = None
+    lane: Lane = "interactive"
+
+
 class _Bound:
     """A binder, as long as the signature that it was made for is fresh."""
 
     __slots__ = ("binder", "fresh_until", "model", "path", "place")
 
-    def __init__(
-        self, binder: Binder, wanted: tuple[int | None, str | None], line: KafkaLine | HttpLine
-    ) -> None:
+    def __init__(self, binder: Binder, wanted: Wanted, line: KafkaLine | HttpLine) -> None:
         self.binder = binder
-        topic = line.settings.requests(binder.model.name) if isinstance(line, KafkaLine) else ""
+        topic = ""
+        if isinstance(line, KafkaLine):
+            topic = line.settings.requests(binder.model.name, wanted.lane)
         self.model = binder.model
         self.fresh_until = 0.0
-        version, label = wanted
+        version, label, _ = wanted
         headers: tuple[tuple[str, str], ...] = ()
         self.path = ""
         if version is not None:
@@ -161,7 +169,7 @@ class Client:
             PredictionFailed: The line answered with an error.
             ConnectionFailed, Overloaded, Closed, BadAnswer: See the exceptions.
         """
-        wanted = (version, label)
+        wanted = Wanted(version, label)
         return self._submit(model, inputs, tensors, (timeout, wanted), taken=True).result()
 
     def submit(
@@ -173,9 +181,12 @@ class Client:
         timeout: float | None = None,
         version: int | None = None,
         label: str | None = None,
+        lane: Lane = "interactive",
         **tensors: object,
     ) -> Future:
         """Asks a model and returns at once; the arguments are those of `predict`.
+
+        With `lane="bulk"` the request gets what others leave of the model; see `map`.
 
         While too many requests wait (`max_in_flight`, `max_bytes`), this waits for room, within
         the request's own time.
@@ -185,11 +196,12 @@ class Client:
             Overloaded: There was no room in time.
             Closed: The client was closed.
         """
-        if inputs is None and timeout is None and version is None and label is None:
+        wanted = Wanted(version, label, lane)
+        if inputs is None and timeout is None and wanted == _NEWEST:
             quick = self._quick.get(model)
             if quick is not None and (future := quick(tensors)) is not None:
                 return future
-        return self._submit(model, inputs, tensors, (timeout, (version, label)))
+        return self._submit(model, inputs, tensors, (timeout, wanted))
 
     def results(self, futures: Iterable[Future] | None = None) -> Iterator[Future]:
         """Futures as they get done, in the order of their answers.
@@ -211,6 +223,7 @@ class Client:
         timeout: float | None = ...,
         version: int | None = ...,
         label: str | None = ...,
+        lane: Lane = ...,
         errors: Literal["raise"] = ...,
         progress: bool = ...,
     ) -> Iterator[Prediction]: ...
@@ -225,6 +238,7 @@ class Client:
         timeout: float | None = ...,
         version: int | None = ...,
         label: str | None = ...,
+        lane: Lane = ...,
         errors: Literal["return"],
         progress: bool = ...,
     ) -> Iterator[Prediction | MillraceError]: ...
@@ -238,6 +252,7 @@ class Client:
         timeout: float | None = None,
         version: int | None = None,
         label: str | None = None,
+        lane: Lane = "interactive",
         errors: Literal["raise", "return"] = "raise",
         progress: bool = False,
     ) -> Iterator[Prediction | MillraceError]:
@@ -250,13 +265,16 @@ class Client:
             timeout: Seconds for each request.
             version: This version and no other.
             label: The version that has this label.
+            lane: "bulk" for what may wait: it gets the engines' time that callers who wait leave,
+                and a share of it while they leave none. Over Kafka only, and where infer reads the
+                model's bulk lane.
             errors: "raise" ends at the first item that failed, when its turn has come; "return"
                 gives the exception in place of the prediction.
             progress: Shows rate and time left on standard error.
         """
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency}, expected at least 1")
-        how = (timeout, (version, label))
+        how = (timeout, Wanted(version, label, lane))
         window: deque[Future | MillraceError] = deque()
         total = len(items) if isinstance(items, Sized) else None
         with Progress(model, total, shown=progress) as bar:
@@ -301,7 +319,7 @@ class Client:
         Raises:
             ModelNotFound, ModelUnavailable: Nobody can answer.
         """
-        return self._fresh(name, (version, label)).model
+        return self._fresh(name, Wanted(version, label)).model
 
     def flush(self, timeout: float | None = None) -> None:
         """Waits until the broker has everything that was sent.
@@ -344,7 +362,7 @@ class Client:
         model: str,
         inputs: object,
         tensors: Mapping[str, object],
-        how: tuple[float | None, tuple[int | None, str | None]],
+        how: tuple[float | None, Wanted],
         taken: bool = False,
     ) -> Future:
         timeout, wanted = how
@@ -364,7 +382,7 @@ class Client:
             future._take()
         return future
 
-    def _would_block(self, model: str, wanted: tuple[int | None, str | None]) -> bool:
+    def _would_block(self, model: str, wanted: Wanted) -> bool:
         """Whether `_submit` may wait: for a signature over HTTP, or for room."""
         line = self._line
         if line.outstanding.is_full() or (isinstance(line, KafkaLine) and line.is_full()):
@@ -374,9 +392,11 @@ class Client:
         bound = self._bound.get(model if wanted == _NEWEST else (model, wanted))
         return bound is None or monotonic() >= bound.fresh_until
 
-    def _fresh(self, model: str, wanted: tuple[int | None, str | None]) -> _Bound:
+    def _fresh(self, model: str, wanted: Wanted) -> _Bound:
         """The binder of a model, of the signature that is served now."""
-        version, label = wanted
+        version, label, lane = wanted
+        if lane not in ("interactive", "bulk"):
+            raise ValueError(f"lane is {lane!r}, expected 'interactive' or 'bulk'")
         if version is not None and label is not None:
             raise InputError("give either a version or a label, not both")
         line = self._line
@@ -385,6 +405,12 @@ class Client:
         now = monotonic()
         if isinstance(line, KafkaLine):
             found, fresh = line.catalog.find(model, version, label), _KAFKA_FRESH_S
+            line.catalog.check_lane(model, lane)
+        elif lane != "interactive":
+            sentence = (
+                "the bulk lane is reached over Kafka only: give the client brokers, not a URL"
+            )
+            raise MillraceError(sentence, code="UNIMPLEMENTED")
         elif bound is not None and now < bound.fresh_until:
             return bound
         else:
@@ -403,7 +429,7 @@ class Client:
         return bound
 
 
-_NEWEST: tuple[int | None, str | None] = (None, None)
+_NEWEST = Wanted()
 
 
 def _settled(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from millrace._client import Client, default_model
+from millrace._client import Client, Wanted, default_model
 from millrace._dtypes import Array
 from millrace._exceptions import InputError, MillraceError, Overloaded
 from millrace._follow import Result, ResultReader
@@ -87,7 +87,7 @@ class InputQueue:
             raise MillraceError(sentence, code="UNIMPLEMENTED")
         bound = self.client._bound.get(self.model)
         if bound is None or time.monotonic() >= bound.fresh_until:
-            bound = self.client._fresh(self.model, (None, None))
+            bound = self.client._fresh(self.model, Wanted())
         record, single = bound.binder.record(tensors)
         if not single:
             raise InputError("enqueue takes one instance; leave out the dimension of rows")

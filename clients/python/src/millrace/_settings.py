@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from millrace._claims import ClaimSettings, Store
+
+# Which of a model's topics of requests is meant.
+Lane = Literal["interactive", "bulk"]
 
 DEFAULT_BROKERS = "127.0.0.1:9092"
 DEFAULT_PREFIX = "millrace"
@@ -44,9 +47,10 @@ class Settings:
     max_bytes: int = 256 << 20
     claims: ClaimSettings = field(default_factory=ClaimSettings)
 
-    def requests(self, model: str) -> str:
+    def requests(self, model: str, lane: Lane = "interactive") -> str:
         """The topic that a model's requests go to."""
-        return f"{self.prefix}.requests.{model}"
+        end = ".bulk" if lane == "bulk" else ""
+        return f"{self.prefix}.requests.{model}{end}"
 
     def results(self, model: str) -> str:
         """The topic that a model's results come to."""

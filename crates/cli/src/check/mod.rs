@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use crate::connection::{Connection, ConnectionArgs};
 use crate::exit::Exit;
 use crate::findings::Findings;
+use crate::lane::BULK_END;
 use crate::output::Output;
 use crate::topics::{Description, compare};
 
@@ -83,6 +84,7 @@ fn topics(
             .name
             .strip_prefix(&requests)
             .unwrap_or_default();
+        let model = model.strip_suffix(BULK_END).unwrap_or(model);
         let name = connection.topic(&format!("results.{model}"));
         let Some(answered) = actual.get(&name) else {
             continue;

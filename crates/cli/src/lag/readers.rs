@@ -2,6 +2,7 @@
 
 use crate::connection::Connection;
 use crate::exit::Exit;
+use crate::lane::Lane;
 
 /// A consumer group and one topic that it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +51,8 @@ impl Reader {
     }
 }
 
-/// All readers of these models, of all without any: infer for each topic of requests, and each
-/// pipeline of sink for the results that it has begun to read.
+/// All readers of these models, of all without any: infer for each topic of requests, that of the
+/// bulk lane only where something was ever written or read, and each pipeline of sink for the results that it has begun to read.
 ///
 /// # Errors
 /// There are no such models.
@@ -66,7 +67,14 @@ pub(crate) fn find(connection: &Connection, models: &[String]) -> anyhow::Result
     if !models.is_empty() {
         known.retain(|model| models.contains(model));
     }
-    let mut readers: Vec<Reader> = known.iter().map(|model| infer(connection, model)).collect();
+    let mut readers = Vec::new();
+    for model in &known {
+        let [interactive, bulk] = Lane::ALL.map(|lane| infer(connection, model, lane));
+        readers.push(interactive);
+        if is_used(connection, &bulk)? {
+            readers.push(bulk);
+        }
+    }
     let start = connection.topic("sink.");
     for group in connection.admin.groups(&start)? {
         let name = group.name.strip_prefix(&start).unwrap_or(&group.name);
@@ -85,12 +93,24 @@ pub(crate) fn find(connection: &Connection, models: &[String]) -> anyhow::Result
     Ok(readers)
 }
 
-fn infer(connection: &Connection, model: &str) -> Reader {
+fn infer(connection: &Connection, model: &str, lane: Lane) -> Reader {
+    let name = match lane {
+        Lane::Interactive => "infer",
+        Lane::Bulk => "infer bulk",
+    };
     Reader {
-        name: "infer".to_owned(),
+        name: name.to_owned(),
         model: model.to_owned(),
-        group: connection.topic(&format!("infer.{model}")),
-        topic: connection.topic(&format!("requests.{model}")),
+        group: connection.topic(&format!("infer.{model}{}", lane.end())),
+        topic: connection.topic(&lane.requests(model)),
+    }
+}
+
+fn is_used(connection: &Connection, reader: &Reader) -> anyhow::Result<bool> {
+    match connection.admin.lag(&reader.group, &reader.topic) {
+        Ok(lag) => Ok(lag.iter().any(|it| it.end > 0 || it.committed.is_some())),
+        Err(millrace_kafka::Error::NoTopic { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -29,6 +29,9 @@ struct Shown<'a> {
     engine: &'a str,
     weights_sha256: &'a str,
     max_batch_rows: i64,
+    /// `at_least_once` or `exactly_once`; empty where nobody reads its records.
+    delivery: &'a str,
+    lanes: &'a [String],
     inputs: Vec<Tensor<'a>>,
     outputs: Vec<Tensor<'a>>,
     replicas: Vec<Replica<'a>>,
@@ -183,6 +186,8 @@ fn shown<'a>(
         engine: &known.engine,
         weights_sha256: &known.weights_sha256,
         max_batch_rows: known.max_batch_rows,
+        delivery: &known.delivery,
+        lanes: &known.lanes,
         inputs: known.inputs.iter().map(tensor).collect(),
         outputs: known.outputs.iter().map(tensor).collect(),
         replicas: replicas.iter().map(replica).collect(),
@@ -217,6 +222,8 @@ fn text(shown: &Shown<'_>) -> String {
         ("engine", shown.engine.to_owned()),
         ("weights", shown.weights_sha256.to_owned()),
         ("rows of a batch", batch),
+        ("delivery", shown.delivery.to_owned()),
+        ("lanes", shown.lanes.join(", ")),
     ];
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
         text.push_str(&format!("  {name}: {}\n", output::plain(fact)));
@@ -258,6 +265,8 @@ mod tests {
             dtype: "FP32".to_owned(),
             shape: vec![-1, 8, -1],
         }];
+        serving.delivery = "exactly_once".to_owned();
+        serving.lanes = ["interactive", "bulk"].map(str::to_owned).into();
         let mut failed = descriptor("digits", "b", ModelState::Failed);
         failed.reason = "no such operator".to_owned();
         let mut older = descriptor("digits", "a", ModelState::End);
@@ -269,6 +278,8 @@ mod tests {
         let text = text(&shown);
         assert!(text.contains("  image  FP32  [8, any] per row"), "{text}");
         assert!(text.contains("b says: no such operator"), "{text}");
+        assert!(text.contains("  delivery: exactly_once\n"), "{text}");
+        assert!(text.contains("  lanes: interactive, bulk\n"), "{text}");
         assert!(text.contains("5 s left"), "{text}");
         let older = "  0        END        1         stable  0a0a0a0a0a0a";
         assert!(text.contains(older), "{text}");

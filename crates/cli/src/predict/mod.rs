@@ -14,6 +14,7 @@ use millrace_wire::{Decoder, Encoder, Limits, Record};
 use crate::connection::{Connection, ConnectionArgs};
 use crate::conversation::{Asking, MAX_RECORD_BYTES, Opening, Question, Refusal};
 use crate::exit::Exit;
+use crate::lane::Lane;
 use crate::output::Output;
 use crate::predictions::STRICT;
 use crate::rows::{self, Carry, Columns, Format, Reading, RowsArgs};
@@ -156,6 +157,7 @@ fn ask(
 ) -> anyhow::Result<Record> {
     let id = format!("{:032x}", rand::random::<u128>());
     let opening = Opening {
+        lane: Lane::Interactive,
         served,
         id_prefix: id.clone(),
         max_queue_bytes: MAX_RECORD_BYTES,

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::connection::ConnectionArgs;
 use crate::conversation::written;
 use crate::exit::Exit;
+use crate::lane::Lane;
 use crate::output::Output;
 use crate::progress::{Done, Progress, grouped};
 use crate::rows::{self, Carry, Chunk, Columns, Reading, RowsArgs};
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     /// Column whose value becomes the record's key: one key, one partition
     #[arg(long, value_name = "COLUMN")]
     key_column: Option<String>,
+    /// Which records go first; `bulk` leaves the way to callers who wait
+    #[arg(long, value_enum, default_value_t)]
+    lane: Lane,
     /// How long the broker may take to acknowledge when nothing else is left
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     timeout: Duration,
@@ -92,9 +96,11 @@ pub(crate) fn run(args: &Args, connection: &ConnectionArgs, output: Output) -> a
     }
     let connection = connection.open()?;
     let served = served::find(&connection, &args.model)?;
+    args.lane.check(&served, &connection)?;
+    let topic = connection.topic(&args.lane.requests(&served.model));
     let sender = Sender::start(
         &connection,
-        &served,
+        &topic,
         (args.in_flight_mib << 20, args.timeout),
     )?;
     let mut run = Run::default();
@@ -103,7 +109,6 @@ pub(crate) fn run(args: &Args, connection: &ConnectionArgs, output: Output) -> a
     });
     // What was sent before a failure is worth counting, too.
     let counts = sender.finish(args.timeout);
-    let topic = format!("{}.requests.{}", connection.prefix, served.model);
     print(&summary(&topic, &run, &counts), output)?;
     outcome?;
     counts.check()?;

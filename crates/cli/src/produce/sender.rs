@@ -11,7 +11,6 @@ use crate::claims::Large;
 use crate::connection::Connection;
 use crate::conversation::MAX_RECORD_BYTES;
 use crate::progress::grouped;
-use crate::served::Served;
 
 /// Sends to one topic.
 pub(super) struct Sender {
@@ -47,7 +46,7 @@ pub(super) struct Counts {
 impl Sender {
     pub(super) fn start(
         connection: &Connection,
-        served: &Served,
+        topic: &str,
         (in_flight_bytes, patience): (usize, Duration),
     ) -> anyhow::Result<Self> {
         let settings = ProducerSettings {
@@ -59,7 +58,7 @@ impl Sender {
         };
         Ok(Self {
             producer: Producer::start(&settings, &Metrics::default())?,
-            topic: format!("{}.requests.{}", connection.prefix, served.model).into(),
+            topic: topic.into(),
             shared: Arc::default(),
             patience,
             large: connection.large.clone(),

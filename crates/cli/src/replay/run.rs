@@ -23,6 +23,7 @@ use crate::connection::Connection;
 use crate::conversation::{Asking, Opening};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::lane::Lane;
 use crate::output::{self, Output};
 use crate::progress::{Done, Progress, Total, grouped};
 use crate::served::{self, Served};
@@ -110,6 +111,7 @@ fn answer(
     let asking = Asking::open(
         connection,
         Opening {
+            lane: Lane::Interactive,
             served,
             id_prefix: id_prefix.clone(),
             max_queue_bytes: MAX_QUEUE_BYTES,

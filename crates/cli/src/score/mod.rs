@@ -21,6 +21,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::connection::ConnectionArgs;
+use crate::lane::Lane;
 use crate::output::Output;
 use crate::rows::RowsArgs;
 use crate::seconds::seconds;
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// Rows that travel together [default: 256, fewer if they are large]
     #[arg(long, value_name = "ROWS")]
     rows_per_record: Option<std::num::NonZeroUsize>,
+    /// Which records go first; `bulk` leaves the way to callers who wait
+    #[arg(long, value_enum, default_value_t)]
+    lane: Lane,
     /// Bytes of rows on their way to the model
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     in_flight_mib: usize,

@@ -130,6 +130,7 @@ fn score(
     let (source, columns) = source(args, &task, format)?;
     let opening = Opening {
         served: &task.served,
+        lane: args.lane,
         id_prefix: format!("{}-", task.job.id),
         max_queue_bytes: args.in_flight_mib << 20,
         deadline: Instant::now() + args.timeout,

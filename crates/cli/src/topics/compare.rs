@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millrace_kafka::{Admin, TopicLayout, TopicSpec};
 
 use crate::findings::{Finding, Findings, Verdict};
+use crate::lane::BULK_END;
 
 const MIN_IN_SYNC: &str = "min.insync.replicas";
 
@@ -61,7 +62,10 @@ fn missing(spec: &TopicSpec) -> String {
         .iter()
         .find_map(|part| Some(spec.name.split_once(part)?.1));
     let apply = match model {
-        Some(model) => format!("millrace topics apply --model {model}"),
+        Some(model) => {
+            let model = model.strip_suffix(BULK_END).unwrap_or(model);
+            format!("millrace topics apply --model {model}")
+        }
         None => "millrace topics apply".to_owned(),
     };
     format!("is missing; create it: {apply}")

@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use millrace_kafka::TopicSpec;
 use serde::Deserialize;
 
+use crate::lane::BULK_END;
+
 const EMBEDDED: &str = include_str!("../../../../schemas/topics.yaml");
 
 /// The topics of one line, as described.
@@ -67,11 +69,23 @@ impl TopicsFile {
                 continue;
             }
             for model in models {
+                check_model(model)?;
                 specs.push(entry.spec(name.replace("{model}", model))?);
             }
         }
         Ok(specs)
     }
+}
+
+/// Topics of such a model would be those of another one's bulk lane.
+fn check_model(model: &str) -> anyhow::Result<()> {
+    if model.ends_with(BULK_END) {
+        bail!(
+            "a model cannot be called {model}: topics that end in \"{BULK_END}\" are bulk lanes; the topics of its \
+             model have one already"
+        );
+    }
+    Ok(())
 }
 
 impl Entry {
@@ -122,9 +136,10 @@ mod tests {
     #[test]
     fn each_model_adds_requests_and_results() {
         let names = names(&["digits", "everything"]);
-        assert_eq!(names.len(), 9);
+        assert_eq!(names.len(), 11);
         assert!(names.contains(&"mill.requests.everything".to_owned()));
         assert!(names.contains(&"mill.results.digits".to_owned()));
+        assert!(names.contains(&"mill.requests.digits.bulk".to_owned()));
     }
 
     #[test]
@@ -143,7 +158,8 @@ mod tests {
         let mut file = TopicsFile::read(None).unwrap();
         file.set_partitions_of_models(48);
         for spec in file.expand("mill", &["m".to_owned()]).unwrap() {
-            assert_eq!(spec.partitions == 48, spec.name.ends_with(".m"), "{spec:?}");
+            let is_of_model = spec.name.ends_with(".m") || spec.name.ends_with(".m.bulk");
+            assert_eq!(spec.partitions == 48, is_of_model, "{spec:?}");
         }
     }
 
@@ -162,6 +178,13 @@ mod tests {
         let file = TopicsFile::read(None).unwrap();
         let error = file.expand("mill", &["a/b".to_owned()]).unwrap_err();
         assert!(error.to_string().contains("mill.requests.a/b"), "{error}");
+    }
+
+    #[test]
+    fn a_model_called_like_a_bulk_lane_is_refused() {
+        let file = TopicsFile::read(None).unwrap();
+        let error = file.expand("mill", &["m.bulk".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("are bulk lanes"), "{error}");
     }
 
     #[test]

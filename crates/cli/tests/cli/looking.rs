@@ -24,6 +24,8 @@ pub(crate) fn descriptor(replica: &str, state: ModelState) -> ModelDescriptor {
         max_batch_rows: 128,
         control_offset: -1,
         canary_percent: 0,
+        delivery: String::new(),
+        lanes: Vec::new(),
         backlog_records: 7,
         lease_until_unix_ms: i64::MAX,
     }

@@ -42,6 +42,11 @@ pub struct ModelDescriptor {
     /// Of the requests that name neither version nor label, how many of 100 go to this version as the
     /// canary; 0 for every other version.
     pub canary_percent: i32,
+    /// `at_least_once` or `exactly_once`, as the replica's consumer of the model was started; empty while
+    /// there is none.
+    pub delivery: String,
+    /// `interactive`, and `bulk` where the replica reads the bulk topic.
+    pub lanes: Vec<String>,
     /// Records of the replica's partitions that are not answered yet.
     pub backlog_records: i64,
     /// The replica is gone if this passes without a newer descriptor.

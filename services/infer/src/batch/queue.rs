@@ -1,12 +1,16 @@
 //! The queue between the poll thread and the engine threads. It is work-conserving: an engine that is free takes what
 //! is there, oldest first, and waits for more only when `max_delay` says so, and no record's deadline is sooner.
 //!
+//! Each lane waits by itself, and a batch is of one lane: what waits for no answer never makes another batch longer.
+//!
 //! The queue itself has no limit: everything in it holds a ticket of the consumer, and the consumer pauses its
 //! partitions when the tickets add up to its limit in bytes or records.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::priority::{Priority, Share, Turn};
 
 /// The dimensions of one row in every input, inputs one after another. Pieces of different shapes never share a batch.
 /// Empty for a model whose signature fixes them, so that nothing is compared for it.
@@ -23,6 +27,7 @@ pub(crate) struct BatchLimits {
 /// Consecutive rows of one record, at most a batch of them.
 #[derive(Debug)]
 pub(crate) struct Piece<T> {
+    pub(crate) priority: Priority,
     pub(crate) shape: RowShape,
     pub(crate) rows: usize,
     pub(crate) bytes: usize,
@@ -65,6 +70,8 @@ pub(crate) struct Batch<T> {
     pub(crate) pieces: Vec<T>,
     pub(crate) rows: usize,
     pub(crate) release: Release,
+    /// To be charged for when it has run.
+    pub(crate) turn: Turn,
 }
 
 /// Rows, bytes and pieces that wait.
@@ -84,14 +91,22 @@ pub(crate) struct BatchQueue<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    groups: HashMap<RowShape, Group<T>>,
-    /// The group of each oldest piece, by arrival.
-    heads: BTreeMap<u64, RowShape>,
+    /// By [`Priority::index`].
+    lanes: [Waiting<T>; 2],
+    share: Share,
     arrivals: u64,
-    depth: Depth,
     waiting_engines: usize,
     hurry: bool,
     closed: bool,
+}
+
+/// What waits in one lane.
+#[derive(Debug)]
+struct Waiting<T> {
+    groups: HashMap<RowShape, Group<T>>,
+    /// The group of each oldest piece, by arrival.
+    heads: BTreeMap<u64, RowShape>,
+    depth: Depth,
 }
 
 #[derive(Debug)]
@@ -113,12 +128,12 @@ struct Entry<T> {
 }
 
 impl<T> BatchQueue<T> {
-    pub(crate) fn new(limits: BatchLimits) -> Self {
+    /// `bulk_weight`: percent of the engines' time for the bulk lane while both lanes have work.
+    pub(crate) fn new(limits: BatchLimits, bulk_weight: u8) -> Self {
         let state = State {
-            groups: HashMap::new(),
-            heads: BTreeMap::new(),
+            lanes: [Waiting::new(), Waiting::new()],
+            share: Share::new(bulk_weight),
             arrivals: 0,
-            depth: Depth::default(),
             waiting_engines: 0,
             hurry: false,
             closed: false,
@@ -186,7 +201,7 @@ impl<T> BatchQueue<T> {
     /// Releases what is there without waiting for `max_delay`, until the queue is empty once.
     pub(crate) fn hurry(&self) {
         let mut state = self.lock();
-        state.hurry = !state.heads.is_empty();
+        state.hurry = !state.is_empty();
         self.arrived.notify_all();
     }
 
@@ -201,8 +216,20 @@ impl<T> BatchQueue<T> {
         self.lock().closed = false;
     }
 
+    /// A batch has run for so long.
+    pub(crate) fn charge(&self, turn: Turn, took: Duration) {
+        let mut state = self.lock();
+        let has_bulk = state.has(Priority::Bulk);
+        state.share.charge(turn, took, has_bulk);
+    }
+
     pub(crate) fn depth(&self) -> Depth {
-        self.lock().depth
+        let state = self.lock();
+        let [interactive, bulk] = [&state.lanes[0].depth, &state.lanes[1].depth];
+        Depth {
+            rows: interactive.rows + bulk.rows,
+            bytes: interactive.bytes + bulk.bytes,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -217,9 +244,54 @@ enum Next<T> {
 }
 
 impl<T> State<T> {
+    fn has(&self, priority: Priority) -> bool {
+        !self.lanes[priority.index()].heads.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        !Priority::ALL.into_iter().any(|lane| self.has(lane))
+    }
+
     fn push(&mut self, piece: Piece<T>) {
         let arrival = self.arrivals;
         self.arrivals += 1;
+        self.lanes[piece.priority.index()].push(piece, arrival);
+    }
+
+    /// `now` is given when engines wait for `max_delay`.
+    fn next(&mut self, limits: &BatchLimits, now: Option<Instant>) -> Next<T> {
+        let interactive = self.has(Priority::Interactive);
+        let Some(turn) = self.share.turn(interactive, self.has(Priority::Bulk)) else {
+            return Next::Wait(None);
+        };
+        let is_drained = self.closed || self.hurry;
+        let lane = &mut self.lanes[turn.priority.index()];
+        let (shape, release) = match lane.choose(limits, now, is_drained) {
+            Choice::Release(shape, reason) => (shape, reason),
+            Choice::Wait(wait) => return Next::Wait(wait),
+        };
+        let batch = Batch {
+            pieces: Vec::new(),
+            rows: 0,
+            release,
+            turn,
+        };
+        let batch = lane.fill(batch, &shape, limits);
+        self.hurry = self.hurry && !self.is_empty();
+        Next::Batch(batch)
+    }
+}
+
+impl<T> Waiting<T> {
+    fn new() -> Self {
+        Self {
+            groups: HashMap::new(),
+            heads: BTreeMap::new(),
+            depth: Depth::default(),
+        }
+    }
+
+    fn push(&mut self, piece: Piece<T>, arrival: u64) {
         self.depth.rows += piece.rows;
         self.depth.bytes += piece.bytes;
         let entry = Entry {
@@ -243,22 +315,11 @@ impl<T> State<T> {
         group.entries.push_back(entry);
     }
 
-    /// `now` is given when engines wait for `max_delay`.
-    fn next(&mut self, limits: &BatchLimits, now: Option<Instant>) -> Next<T> {
-        let (shape, reason) = match self.choose(limits, now) {
-            Choice::Release(shape, reason) => (shape, reason),
-            Choice::Wait(wait) => return Next::Wait(wait),
-        };
-        let batch = self.pop_batch(&shape, limits, reason);
-        self.hurry = self.hurry && !self.heads.is_empty();
-        Next::Batch(batch)
-    }
-
-    fn choose(&self, limits: &BatchLimits, now: Option<Instant>) -> Choice {
+    fn choose(&self, limits: &BatchLimits, now: Option<Instant>, is_drained: bool) -> Choice {
         let Some(oldest) = self.heads.values().next() else {
             return Choice::Wait(None);
         };
-        if self.closed || self.hurry {
+        if is_drained {
             return Choice::Release(Arc::clone(oldest), Release::Drain);
         }
         let Some(now) = now else {
@@ -281,12 +342,7 @@ impl<T> State<T> {
     }
 
     /// Takes the oldest pieces of a group that together keep within the limits; the first is taken whatever its size.
-    fn pop_batch(&mut self, shape: &RowShape, limits: &BatchLimits, reason: Release) -> Batch<T> {
-        let mut batch = Batch {
-            pieces: Vec::new(),
-            rows: 0,
-            release: reason,
-        };
+    fn fill(&mut self, mut batch: Batch<T>, shape: &RowShape, limits: &BatchLimits) -> Batch<T> {
         let Some(group) = self.groups.get_mut(shape) else {
             return batch;
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{BatchLimits, BatchQueue, Depth, Piece, Release, RowShape};
+use super::{BatchLimits, BatchQueue, Depth, Piece, Priority, Release, RowShape};
 
 fn limits(max_rows: usize, max_bytes: usize) -> BatchLimits {
     BatchLimits {
@@ -20,6 +20,7 @@ fn any_shape() -> RowShape {
 
 fn piece(work: u32, rows: usize) -> Piece<u32> {
     Piece {
+        priority: Priority::Interactive,
         shape: any_shape(),
         rows,
         bytes: rows * 10,
@@ -30,6 +31,7 @@ fn piece(work: u32, rows: usize) -> Piece<u32> {
 
 fn shaped(work: u32, dimension: usize) -> Piece<u32> {
     Piece {
+        priority: Priority::Interactive,
         shape: Arc::from([dimension].as_slice()),
         rows: 1,
         bytes: 10,
@@ -39,7 +41,7 @@ fn shaped(work: u32, dimension: usize) -> Piece<u32> {
 }
 
 fn queue(limits: BatchLimits) -> BatchQueue<u32> {
-    BatchQueue::new(limits)
+    BatchQueue::new(limits, 10)
 }
 
 fn delayed(max_rows: usize, max_delay: Duration) -> BatchQueue<u32> {
@@ -147,6 +149,7 @@ fn with_a_delay_a_batch_does_not_wait_beyond_the_deadline_of_one_of_its_records(
     let queue = delayed(8, Duration::from_secs(600));
     queue.push(piece(0, 1));
     queue.push(Piece {
+        priority: Priority::Interactive,
         deadline: Some(Instant::now() + Duration::from_secs(300)),
         ..piece(1, 1)
     });
@@ -167,6 +170,7 @@ fn a_deadline_after_the_delay_changes_nothing() {
     let max_delay = Duration::from_millis(20);
     let queue = delayed(8, max_delay);
     queue.push(Piece {
+        priority: Priority::Interactive,
         deadline: Some(Instant::now() + Duration::from_secs(300)),
         ..piece(0, 1)
     });

@@ -94,7 +94,11 @@ impl Loader {
 
     /// An error is everybody's, not the model's.
     fn load(&self, mut fetched: Fetched, topics: &mut Topics<'_>) -> anyhow::Result<Outcome> {
-        if let Err(sentence) = topics.look_early(&fetched.source.name) {
+        let wanted = (
+            fetched.source.name.clone(),
+            fetched.source.options.reading.bulk.enabled,
+        );
+        if let Err(sentence) = topics.look_early(&wanted) {
             return Ok(Outcome::NoTopics(sentence));
         }
         fetched.source.options.engine = fetched.engine.clone();
@@ -109,7 +113,7 @@ impl Loader {
             Ok(model) => model,
             Err(error) => return Ok(failed(error)),
         };
-        fetched.topics = Some(topics.of_model(&fetched.source.name)?);
+        fetched.topics = Some(topics.of_model(&wanted)?);
         Ok(Outcome::Loaded(Box::new(model), Box::new(fetched)))
     }
 }
@@ -119,28 +123,32 @@ fn failed(error: anyhow::Error) -> Outcome {
     Outcome::Failed(format!("{error:#}"))
 }
 
+/// A model, and whether it has a bulk lane.
+type Wanted = (String, bool);
+
 /// The topics of models, found once.
 struct Topics<'a> {
     first: &'a BTreeSet<String>,
     wait: TopicWait<'a>,
     once: TopicWait<'a>,
     shared: &'a SharedTopics,
-    known: HashMap<String, ModelTopics>,
+    known: HashMap<Wanted, ModelTopics>,
 }
 
 impl Topics<'_> {
     /// A model that came later is not loaded before its topics are there.
-    fn look_early(&mut self, model: &str) -> Result<(), String> {
-        if self.first.contains(model) {
+    fn look_early(&mut self, wanted: &Wanted) -> Result<(), String> {
+        if self.first.contains(&wanted.0) {
             return Ok(());
         }
-        let topics = self.of_model(model);
+        let topics = self.of_model(wanted);
         topics.map(drop).map_err(|error| error.to_string())
     }
 
     /// Waits, if the model was there at the start.
-    fn of_model(&mut self, model: &str) -> anyhow::Result<ModelTopics> {
-        if let Some(topics) = self.known.get(model) {
+    fn of_model(&mut self, wanted: &Wanted) -> anyhow::Result<ModelTopics> {
+        let (model, has_bulk) = wanted;
+        if let Some(topics) = self.known.get(wanted) {
             return Ok(topics.clone());
         }
         let wait = if self.first.contains(model) {
@@ -148,8 +156,8 @@ impl Topics<'_> {
         } else {
             &mut self.once
         };
-        let topics = wait.of_model(self.shared, model)?;
-        self.known.insert(model.to_owned(), topics.clone());
+        let topics = wait.of_model(self.shared, (model.as_str(), *has_bulk))?;
+        self.known.insert(wanted.clone(), topics.clone());
         Ok(topics)
     }
 }

@@ -30,6 +30,7 @@ mod telling;
 mod watcher;
 
 use control::ControlTopic;
+use cores::Machine;
 use loader::Loader;
 use messages::{Fetched, Job, Message, Outcome, Task};
 use model::Model;
@@ -219,6 +220,10 @@ impl Lifecycle {
 
     fn done(&mut self, job: Job, outcome: Outcome) -> anyhow::Result<()> {
         let general = &self.office.settings.engine;
+        let machine = Machine {
+            cores: cores(),
+            versions: self.models.values().map(|it| it.plan.wanted.len()).sum(),
+        };
         let Some(model) = self.models.get_mut(&job.model) else {
             return Ok(());
         };
@@ -231,7 +236,7 @@ impl Lifecycle {
             }
             Outcome::Failed(reason) => model.failed(&job, reason, &mut self.office),
             Outcome::NoTopics(reason) => model.postpone(&job, reason),
-            Outcome::Fetched(mut fetched) => match cores::fit(&fetched.engine, general, cores()) {
+            Outcome::Fetched(mut fetched) => match cores::fit(&fetched.engine, general, machine) {
                 Ok((engine, note)) => {
                     if let Some(note) = &note {
                         warn!(model = job.model, version = job.version.version, "{note}");

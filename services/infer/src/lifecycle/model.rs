@@ -11,7 +11,7 @@ use super::messages::{Fetched, Job};
 use super::plan::Plan;
 use crate::models::LoadedModel;
 use crate::pipeline::{Pipeline, Slot};
-use crate::repository::{ModelEntry, VersionEntry, VersionOptions};
+use crate::repository::{ModelEntry, ReadingOptions, VersionEntry, VersionOptions};
 
 /// One model of the repository, or one that was there and is being let go.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub(super) struct Model {
     pub(super) name: String,
     /// The newest `model.toml` that could be read.
     pub(super) options: Option<VersionOptions>,
+    /// What it says of its consumer; that of now goes by what held at its start.
+    pub(super) reading: Option<ReadingOptions>,
+    /// Why nothing is read although versions are loaded.
+    pub(super) halted: Option<String>,
     /// What is wrong with the model as a whole.
     pub(super) fault: Option<String>,
     pub(super) present: BTreeMap<i64, VersionEntry>,
@@ -48,6 +52,8 @@ impl Model {
         Self {
             name: name.to_owned(),
             options: None,
+            reading: None,
+            halted: None,
             fault: None,
             present: BTreeMap::new(),
             plan: Plan::default(),
@@ -79,6 +85,7 @@ impl Model {
         let fault = match &entry.options {
             Ok(options) => {
                 self.options = Some(options.versions.clone());
+                self.asked_to_read(options.reading);
                 entry.wanted().err()
             }
             Err(error) => Some(error.clone()),
@@ -90,6 +97,26 @@ impl Model {
             }
             self.fault = fault;
         }
+    }
+
+    /// A consumer that reads goes on as it is: to change it would be an outage that nobody asked for.
+    fn asked_to_read(&mut self, reading: ReadingOptions) {
+        let before = self.reading.replace(reading);
+        if before != Some(reading)
+            && let Some(note) = self.reading_note()
+        {
+            warn!(model = self.name, "{note}");
+        }
+    }
+
+    /// What is asked for and does not hold yet.
+    pub(super) fn reading_note(&self) -> Option<String> {
+        let held = self.pipeline.as_ref()?.options();
+        let asked = self.reading.filter(|asked| *asked != held)?;
+        Some(format!(
+            "{asked} is asked for, {held} holds until its consumer starts anew: restart infer, or `millrace models \
+             unload` and `load` it"
+        ))
     }
 
     /// Files of a version that is loaded should not change.
@@ -128,6 +155,9 @@ impl Model {
     pub(super) fn asked(&mut self, offset: i64, control: Option<ModelControl>) {
         if control.as_ref().is_none_or(|control| !control.unloaded) {
             self.failed.clear();
+        }
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.try_again();
         }
         self.control = control;
         self.control_offset = offset;

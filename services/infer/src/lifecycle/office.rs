@@ -11,7 +11,7 @@ use super::messages::{Job, Message};
 use crate::fatal::Fatal;
 use crate::metrics::Metrics;
 use crate::pipeline::{Bell, Pipeline, Surroundings};
-use crate::repository::VersionEntry;
+use crate::repository::{ReadingOptions, VersionEntry};
 use crate::safety::Safety;
 use crate::settings::Settings;
 use crate::topics::ModelTopics;
@@ -88,12 +88,17 @@ impl Office {
         self.urgent.pop_front().or_else(|| self.patient.pop_front())
     }
 
-    pub(super) fn pipeline(&self, model: &str, topics: ModelTopics) -> anyhow::Result<Pipeline> {
+    pub(super) fn pipeline(
+        &self,
+        model: &str,
+        (topics, options): (ModelTopics, ReadingOptions),
+    ) -> anyhow::Result<Pipeline> {
         let surroundings = Surroundings {
             settings: &self.settings,
             replica: &self.replica,
             producer: &self.producer,
             topics,
+            options,
             kafka_metrics: &self.kafka_metrics,
             metrics: self.metrics.of_model(model),
             fatal: self.fatal.clone(),

@@ -195,6 +195,7 @@ impl Model {
             self.held.push((job.clone(), loaded, fetched));
             return Ok(());
         }
+        let reading = fetched.source.options.reading;
         let topics = fetched.topics.clone();
         let Some(live) = self.live_of(job) else {
             return Ok(());
@@ -204,14 +205,17 @@ impl Model {
         let slot = Arc::clone(&live.slot);
         info!(model = self.name, version = slot.version(), "loaded");
         if let (None, Some(topics)) = (&self.pipeline, topics) {
-            self.pipeline = Some(office.pipeline(&self.name, topics)?);
+            self.pipeline = Some(office.pipeline(&self.name, (topics, reading))?);
         }
         if let Some(pipeline) = &self.pipeline {
             pipeline.open(&slot, loaded, office.bell(&self.name, slot.version()))?;
         }
         self.settle(office);
         match &mut self.pipeline {
-            Some(pipeline) => pipeline.consume(),
+            Some(pipeline) => {
+                pipeline.try_again();
+                pipeline.consume()
+            }
             None => Ok(()),
         }
     }

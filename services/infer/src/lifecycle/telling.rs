@@ -11,8 +11,10 @@ use super::memory::Tenant;
 use super::messages::Job;
 use super::model::Model;
 use super::office::Office;
+use crate::batch::Priority;
 use crate::descriptors::{announcement, available};
 use crate::fatal::Fatal;
+use crate::repository::ReadingOptions;
 
 /// Said of a version whose engines have left to make room.
 const ASLEEP: &str = "unloaded for memory; the next request loads it";
@@ -114,25 +116,37 @@ impl Model {
 
     /// Why its records are not answered; `None` if they are.
     pub(super) fn complaint(&mut self, fatal: &Fatal) -> Option<String> {
-        let Some(pipeline) = &self.pipeline else {
+        let Some(pipeline) = &mut self.pipeline else {
             return Some(self.why_not_served());
         };
-        let state = pipeline.state();
-        if let State::Failed(error) = &state {
-            let context = format!("the consumer of model {} failed", self.name);
-            fatal.report(anyhow::Error::new(error.clone()).context(context));
+        if let Err(error) = pipeline.look() {
+            fatal.report(error);
         }
-        if state.is_running() && !self.has_joined {
+        let states = pipeline.states();
+        for state in &states {
+            if let State::Failed(error) = state {
+                let context = format!("the consumer of model {} failed", self.name);
+                fatal.report(anyhow::Error::new(error.clone()).context(context));
+            }
+        }
+        let halted = pipeline.complaint(Priority::Interactive);
+        self.has_news |= halted != self.halted;
+        self.has_joined &= halted.is_none();
+        self.halted = halted;
+        let state = states.into_iter().next().unwrap_or(State::Starting);
+        let is_read = state.is_running() && self.halted.is_none();
+        if is_read && !self.has_joined {
             info!(model = self.name, "serving");
             self.has_joined = true;
             self.has_news = true;
         }
         for live in self.live.values() {
             if let Some(station) = live.slot.station() {
-                station.metrics.available.set(i64::from(state.is_running()));
+                station.metrics.available.set(i64::from(is_read));
             }
         }
-        state.complaint().map(|complaint| complaint.to_string())
+        let complaint = || Some(state.complaint()?.to_string());
+        self.halted.clone().or_else(complaint)
     }
 
     fn why_not_served(&self) -> String {
@@ -215,23 +229,36 @@ impl Model {
         labels.map(|(label, _)| label.clone()).collect()
     }
 
+    fn bulk_note(&self) -> Option<String> {
+        let complaint = self.pipeline.as_ref()?.complaint(Priority::Bulk)?;
+        Some(format!("bulk lane: {complaint}"))
+    }
+
     fn describe(&self, live: &Live, replica: &str) -> ModelDescriptor {
         let version = live.version.version;
         let station = live
             .slot
             .station()
             .filter(|_| live.is_usable() && self.has_joined);
-        let note = live.note.clone().unwrap_or_default();
+        let note = live.note.clone().or_else(|| self.reading_note());
+        let note = note.or_else(|| self.bulk_note()).unwrap_or_default();
         let Some(station) = station else {
+            let halted = self.halted.clone().filter(|_| live.is_usable());
+            let state = halted
+                .as_ref()
+                .map_or(ModelState::Loading, |_| ModelState::Failed);
             return ModelDescriptor {
-                reason: note,
-                ..announcement(replica, &self.name, version, ModelState::Loading)
+                reason: halted.unwrap_or(note),
+                ..announcement(replica, &self.name, version, state)
             };
         };
         let is_away = matches!(live.stage, Stage::Asleep | Stage::Waking);
+        let reading = self.pipeline.as_ref().map(|pipeline| pipeline.options());
         let share = self.canary.filter(|(canary, _)| *canary == version);
         ModelDescriptor {
             reason: if is_away { ASLEEP.to_owned() } else { note },
+            delivery: reading.map_or("", |it| it.delivery.name()).to_owned(),
+            lanes: reading.map(ReadingOptions::lanes).unwrap_or_default(),
             canary_percent: share.map_or(0, |(_, percent)| whole_percent(percent)),
             ..available(replica, &station.served)
         }

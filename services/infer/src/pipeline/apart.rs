@@ -12,10 +12,11 @@ use crate::engine::EngineError;
 use crate::metrics::ModelMetrics;
 use crate::safety::{Safety, Suspects, Trial};
 
-/// One engine thread's view of the suspects of its topic.
+/// One engine thread's view of the suspects of its model's topics.
 pub(crate) struct Apart {
     safety: Safety,
-    suspects: Option<Suspects>,
+    /// Almost always empty.
+    suspects: Vec<(String, Suspects)>,
     station: Arc<Station>,
 }
 
@@ -23,21 +24,24 @@ pub(crate) struct Apart {
 pub(crate) type Suspect = (Part, u32);
 
 impl Apart {
-    pub(crate) fn new(safety: &Safety, topic: &str, station: &Arc<Station>) -> Self {
+    pub(crate) fn new(safety: &Safety, topics: &[&str], station: &Arc<Station>) -> Self {
+        let of_topic = |topic: &&str| Some(((*topic).to_owned(), safety.suspects(topic)?));
         Self {
             safety: safety.clone(),
-            suspects: safety.suspects(topic),
+            suspects: topics.iter().filter_map(of_topic).collect(),
             station: Arc::clone(station),
         }
     }
 
     /// Takes the suspects out of a batch.
     pub(crate) fn take(&self, parts: &mut Vec<Part>) -> Vec<Suspect> {
-        let Some(suspects) = &self.suspects else {
+        if self.suspects.is_empty() {
             return Vec::new();
-        };
+        }
         let deaths = |part: &Part| {
             let record = &part.request.record;
+            let of_topic = |(topic, _): &&(String, Suspects)| **topic == *record.topic;
+            let (_, suspects) = self.suspects.iter().find(of_topic)?;
             suspects.get(&(record.partition, record.offset)).copied()
         };
         let taken: Vec<Part> = parts

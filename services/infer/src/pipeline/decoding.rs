@@ -44,11 +44,11 @@ impl Images {
 }
 
 impl Decoding {
-    pub(crate) fn new(plan: Arc<ImagePlan>, limits: &ImageSettings) -> Self {
+    pub(crate) fn new(plan: Arc<ImagePlan>, limits: &ImageSettings, bulk_weight: u8) -> Self {
         Self {
             plan,
             limits: limits.clone(),
-            stage: Arc::new(Stage::new(limits.max_decoded_bytes)),
+            stage: Arc::new(Stage::new(limits.max_decoded_bytes, bulk_weight)),
             threads: Mutex::default(),
         }
     }
@@ -71,10 +71,12 @@ impl Decoding {
 
     /// Leaves a record to the threads. Never waits.
     pub(crate) fn push(&self, station: &Arc<Station>, request: Request) {
-        self.stage.push(Undecoded {
+        let priority = request.priority;
+        let undecoded = Undecoded {
             station: Arc::clone(station),
             request,
-        });
+        };
+        self.stage.push(priority, undecoded);
     }
 
     /// Whether nothing waits or is being decoded.
@@ -117,15 +119,16 @@ struct Work {
 
 impl Work {
     fn run(&self) {
-        while let Some(Undecoded { station, request }) = self.stage.take() {
+        while let Some((turn, Undecoded { station, request })) = self.stage.take() {
+            let start = Instant::now();
             self.decode(&station, request);
-            self.stage.finish();
+            self.stage.finish(turn, start.elapsed());
             station.close_when_decoded();
         }
     }
 
     fn decode(&self, station: &Station, request: Request) {
-        if !request.is_current() {
+        if !self.results.is_wanted(&request) {
             self.results.metrics().skipped.inc();
             return;
         }

@@ -12,19 +12,21 @@ use super::outcome::{Outcome, Refusal, Stage};
 use super::reception::Reception;
 use super::request::Arrival;
 use super::routing::{Reader, Table, Wish};
-use crate::batch::Depth;
+use crate::batch::{Depth, Priority};
 
-/// Feeds the versions of one model.
+/// Feeds the versions of one model from one of its lanes.
 #[derive(Debug)]
 pub(crate) struct RequestIntake {
+    priority: Priority,
     routes: Reader,
     reception: Reception,
     lanes: HashMap<i32, Arc<Lane<Outcome>>>,
 }
 
 impl RequestIntake {
-    pub(crate) fn new(routes: Reader, reception: Reception) -> Self {
+    pub(crate) fn new(priority: Priority, routes: Reader, reception: Reception) -> Self {
         Self {
+            priority,
             routes,
             reception,
             lanes: HashMap::new(),
@@ -93,6 +95,7 @@ impl Intake for RequestIntake {
         let fetched_bytes = claim.as_ref().map_or(0, |it| it.length);
         ticket.grow(usize::try_from(fetched_bytes).unwrap_or(0));
         let arrival = Arrival {
+            priority: self.priority,
             record,
             ticket,
             lane,
@@ -118,7 +121,7 @@ impl Intake for RequestIntake {
                 station.hurry();
             }
         }
-        if let Some(counter) = self.reception.results().counter() {
+        if let Some(counter) = &self.reception.results().outlet(self.priority).counter {
             counter.hurry();
         }
     }

@@ -8,19 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use millrace_claims::Store;
-use millrace_kafka::{
-    Committing, GroupConsumer, GroupSettings, Producer, ProducerSettings, State,
-    TransactionSettings, Transactions,
-};
+use millrace_kafka::{Producer, State};
 use millrace_wire::Signature;
 
-use crate::batch::BatchQueue;
+use crate::batch::{BatchQueue, Priority};
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
 use crate::models::LoadedModel;
-use crate::sabotage::{self, Guard};
+use crate::repository::ReadingOptions;
 use crate::safety::Safety;
-use crate::settings::{Delivery, ImageSettings, Settings};
+use crate::settings::{ImageSettings, Settings};
 use crate::topics::ModelTopics;
 
 mod apart;
@@ -28,8 +25,11 @@ mod decoding;
 mod desk;
 mod intake;
 mod lane;
+mod lanes;
+mod limit;
 mod outcome;
 mod porters;
+mod reading;
 mod reception;
 mod request;
 mod results;
@@ -39,11 +39,12 @@ mod worker;
 
 use apart::Apart;
 use desk::Desk;
-use intake::RequestIntake;
+use lanes::Lanes;
 use porters::Porters;
+use reading::{Course, Reading};
 use reception::Reception;
 use request::Part;
-use results::{Counter, Drafts, Results, Transactor};
+use results::{Counter, Results};
 pub(crate) use routing::{Canary, Switch, Table};
 use slot::Station;
 pub(crate) use slot::{Bell, Slot};
@@ -62,6 +63,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) replica: &'a str,
     pub(crate) producer: &'a Producer,
     pub(crate) topics: ModelTopics,
+    pub(crate) options: ReadingOptions,
     pub(crate) kafka_metrics: &'a millrace_kafka::Metrics,
     pub(crate) metrics: ModelMetrics,
     pub(crate) fatal: Fatal,
@@ -76,11 +78,10 @@ pub(crate) struct Pipeline {
     switch: Switch,
     results: Arc<Results>,
     desk: JoinHandle<()>,
-    /// Under `exactly_once`.
-    transactor: Option<JoinHandle<()>>,
-    /// `None` before records are read.
-    consumer: Option<GroupConsumer>,
-    group: GroupSettings,
+    /// One for each lane, that of interactive records first.
+    readings: Vec<Reading>,
+    /// What it was made with.
+    options: ReadingOptions,
     /// The largest value, in a record or fetched for it.
     max_value_bytes: usize,
     images: ImageSettings,
@@ -103,28 +104,20 @@ pub(crate) struct Served {
 impl Pipeline {
     /// A pipeline without versions, which reads nothing yet.
     pub(crate) fn start(model: &str, surroundings: Surroundings<'_>) -> anyhow::Result<Self> {
-        let group = group_settings(&surroundings, model);
-        let (desk, errands) = Desk::new();
-        let drafts = Arc::new(Drafts::new(model, surroundings.topics.clone()));
-        let (counter, transactor) = match surroundings.settings.delivery {
-            Delivery::AtLeastOnce => (None, None),
-            Delivery::ExactlyOnce => {
-                let transactor = transactor(&surroundings, &group.group, Arc::clone(&drafts))?;
-                let (counter, thread) = transactor.spawn()?;
-                (Some(counter), Some(thread))
-            }
-        };
-        let results = Arc::new(Results::new(
-            surroundings.producer.clone(),
+        let Lanes {
+            readings,
+            outlets,
             drafts,
-            counter,
-            results::Shared {
-                desk,
-                porters: surroundings.store.map(Porters::new),
-                metrics: surroundings.metrics,
-                fatal: surroundings.fatal,
-            },
-        ));
+        } = Lanes::open(model, &surroundings)?;
+        let (desk, errands) = Desk::new();
+        let shared = results::Shared {
+            desk,
+            porters: surroundings.store.map(Porters::new),
+            metrics: surroundings.metrics,
+            fatal: surroundings.fatal,
+        };
+        let producer = surroundings.producer.clone();
+        let results = Arc::new(Results::new(producer, drafts, outlets, shared));
         if let Some(porters) = results.porters() {
             porters.start(&results, max_value_bytes(surroundings.settings))?;
         }
@@ -133,9 +126,8 @@ impl Pipeline {
             max_value_bytes: max_value_bytes(surroundings.settings),
             desk: errands.spawn(Arc::clone(&results))?,
             results,
-            transactor,
-            consumer: None,
-            group,
+            readings,
+            options: surroundings.options,
             images: surroundings.settings.images.clone(),
             safety: surroundings.safety,
             kafka_metrics: surroundings.kafka_metrics.clone(),
@@ -146,7 +138,8 @@ impl Pipeline {
     /// are away again.
     pub(crate) fn open(&self, slot: &Slot, model: LoadedModel, bell: Bell) -> anyhow::Result<()> {
         let metrics = self.results.metrics().of_version(model.version);
-        let (station, waiting) = slot.open(Station::new(&model, metrics, bell, &self.images));
+        let images = (&self.images, self.options.bulk.weight);
+        let (station, waiting) = slot.open(Station::new(&model, metrics, bell, images));
         if let Some(decoding) = &station.decoding {
             decoding.start(&model.name, &self.results)?;
         }
@@ -161,12 +154,12 @@ impl Pipeline {
 
     /// Starts a thread per engine.
     fn man(&self, station: &Arc<Station>, model: LoadedModel) -> anyhow::Result<()> {
-        let requests = self.requests();
+        let topics: Vec<&str> = self.readings.iter().map(Reading::topic).collect();
         let mut threads = Vec::with_capacity(model.engines.len());
         for (index, engine) in model.engines.into_iter().enumerate() {
             let surroundings = (Arc::clone(station), Arc::clone(&self.results));
-            let journal = self.safety.journal(&model.name, model.version, requests);
-            let apart = Apart::new(&self.safety, requests, station);
+            let journal = self.safety.journal(&model.name, model.version);
+            let apart = Apart::new(&self.safety, &topics, station);
             let build = Arc::clone(&model.build);
             let worker = Worker::new(engine, build, surroundings, (journal, apart));
             let name = format!("engine {} {index}", model.name);
@@ -183,13 +176,41 @@ impl Pipeline {
 
     /// Begins to read records, unless it has begun.
     pub(crate) fn consume(&mut self) -> anyhow::Result<()> {
-        if self.consumer.is_none() {
-            let intake = RequestIntake::new(self.switch.reader(), self.reception());
-            let consumer = GroupConsumer::start(self.group.clone(), intake, &self.kafka_metrics)
-                .context("the consumer cannot start")?;
-            self.consumer = Some(consumer);
-        }
-        Ok(())
+        let (readings, course) = self.course();
+        readings.iter_mut().try_for_each(|it| it.begin(&course))
+    }
+
+    /// Ends reading where dead letters have become the rule, and begins it again when the pause is over.
+    pub(crate) fn look(&mut self) -> anyhow::Result<()> {
+        let (readings, course) = self.course();
+        readings.iter_mut().try_for_each(|it| it.look(&course))
+    }
+
+    fn course(&mut self) -> (&mut [Reading], Course<'_>) {
+        let course = Course {
+            switch: &self.switch,
+            results: &self.results,
+            max_value_bytes: self.max_value_bytes,
+            metrics: &self.kafka_metrics,
+        };
+        (&mut self.readings, course)
+    }
+
+    /// Something has changed, so that what failed may go well now: reading that has ended is tried again at once.
+    pub(crate) fn try_again(&mut self) {
+        self.readings.iter_mut().for_each(Reading::try_again);
+    }
+
+    /// Why a lane is not read, if dead letters are the reason.
+    pub(crate) fn complaint(&self, priority: Priority) -> Option<String> {
+        let mut readings = self.readings.iter();
+        let reading = readings.find(|it| it.priority == priority)?;
+        reading.complaint(&self.results)
+    }
+
+    /// What its consumer was made with.
+    pub(crate) fn options(&self) -> ReadingOptions {
+        self.options
     }
 
     /// Answers what waits for a version that will have no engines.
@@ -219,23 +240,17 @@ impl Pipeline {
         self.results.model()
     }
 
-    /// Records of this process's partitions that are not answered yet.
+    /// Records of this process's partitions that are not answered yet and that somebody waits for.
     pub(crate) fn backlog_records(&self) -> i64 {
-        self.kafka_metrics
-            .lag_records(&self.group.group, self.requests())
+        self.readings.first().map_or(0, |reading| {
+            let group = &reading.group.group;
+            self.kafka_metrics.lag_records(group, reading.topic())
+        })
     }
 
-    /// The topic of its records.
-    fn requests(&self) -> &str {
-        self.group.topics.first().map_or("", String::as_str)
-    }
-
-    /// What the consumer is doing.
-    pub(crate) fn state(&self) -> State {
-        match &self.consumer {
-            Some(consumer) => consumer.state().borrow().clone(),
-            None => State::Starting,
-        }
+    /// What the consumers are doing, that of interactive records first.
+    pub(crate) fn states(&self) -> Vec<State> {
+        self.readings.iter().map(Reading::state).collect()
     }
 
     /// Takes no more records, finishes those it has, commits, leaves the group and ends all threads, also those of
@@ -243,7 +258,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// What could not be finished in time.
-    pub(crate) fn stop(self, others: &[Arc<Slot>], deadline: Duration) -> anyhow::Result<()> {
+    pub(crate) fn stop(mut self, others: &[Arc<Slot>], deadline: Duration) -> anyhow::Result<()> {
         let table = self.switch.table();
         let slots = table.slots.values().chain(others);
         let stations: Vec<_> = slots.filter_map(|slot| slot.station()).collect();
@@ -251,12 +266,9 @@ impl Pipeline {
             station.metrics.available.set(0);
             station.hurry();
         }
-        let counter = self.results.counter();
-        counter.into_iter().for_each(Counter::stop_gathering);
+        self.results.counters().for_each(Counter::stop_gathering);
         let model = self.results.model();
-        let stopped = self
-            .consumer
-            .map_or(Ok(()), |consumer| consumer.stop(deadline));
+        let stopped = lanes::stop(&mut self.readings, deadline);
         let until = Instant::now() + JOIN_DEADLINE;
         if let Some(porters) = self.results.porters() {
             porters.end(until);
@@ -280,8 +292,9 @@ impl Pipeline {
             self.desk.join().is_ok(),
             "the desk of model {model} panicked"
         );
-        counter.into_iter().for_each(Counter::close);
-        if let Some(thread) = self.transactor {
+        self.results.counters().for_each(Counter::close);
+        let transactors = self.readings.iter().filter_map(|it| it.transactor.as_ref());
+        for thread in transactors {
             // An attempt that is under way ends with the transaction's timeout; the broker may be gone.
             anyhow::ensure!(
                 wait(until, || thread.is_finished()),
@@ -316,55 +329,4 @@ impl Served {
 /// The largest value of a record, in it or fetched for it.
 fn max_value_bytes(settings: &Settings) -> usize {
     settings.claims.largest(settings.consumer.max_record_bytes)
-}
-
-fn group_settings(surroundings: &Surroundings<'_>, model: &str) -> GroupSettings {
-    let settings = surroundings.settings;
-    GroupSettings {
-        cluster: settings.kafka.clone(),
-        group: format!("{}.infer.{model}", settings.topics.prefix),
-        topics: vec![surroundings.topics.requests.to_string()],
-        max_in_flight_bytes: settings.consumer.max_in_flight_bytes,
-        max_in_flight_records: settings.consumer.max_in_flight_records,
-        commit_interval: settings.consumer.commit_interval,
-        drain_deadline: settings.drain_deadline,
-        instance_id: settings.consumer.instance_id.clone(),
-        committing: match settings.delivery {
-            Delivery::AtLeastOnce => Committing::Member,
-            Delivery::ExactlyOnce => Committing::Transactions,
-        },
-        max_record_bytes: settings.consumer.max_record_bytes,
-        ..GroupSettings::default()
-    }
-}
-
-/// The thread that commits results of `group` together with its progress.
-fn transactor(
-    surroundings: &Surroundings<'_>,
-    group: &str,
-    drafts: Arc<Drafts>,
-) -> anyhow::Result<Transactor> {
-    let settings = surroundings.settings;
-    let transactions = TransactionSettings {
-        producer: ProducerSettings {
-            cluster: settings.kafka.clone(),
-            max_queue_bytes: settings.producer.max_queue_bytes,
-            max_record_bytes: settings.producer.max_record_bytes,
-            ..ProducerSettings::default()
-        },
-        transactional_id: match sabotage::is_missing(Guard::Name) {
-            true => format!("{group}.{}", uuid::Uuid::new_v4()),
-            false => format!("{group}.{}", surroundings.replica),
-        },
-        timeout: settings.transactions.timeout,
-    };
-    Ok(Transactor {
-        transactions: Transactions::open(&transactions, surroundings.kafka_metrics)?,
-        interval: settings.transactions.commit_interval,
-        max_bytes: settings.producer.max_queue_bytes / 2,
-        drafts,
-        metrics: surroundings.metrics.clone(),
-        fatal: surroundings.fatal.clone(),
-        signals: Arc::default(),
-    })
 }

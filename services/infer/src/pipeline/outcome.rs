@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millrace_wire::Status;
 use millrace_wire::headers::Claim;
 
+use super::limit::Fate;
 use super::request::Request;
 use super::results::{Debts, LetterSize};
 use crate::engine::EngineError;
@@ -83,6 +84,16 @@ pub(crate) enum Resend {
     /// The empty result, now without the request's key and headers.
     Result,
     Letter(LetterSize),
+}
+
+impl Outcome {
+    /// What it means for the limit on dead letters.
+    pub(crate) fn fate(&self) -> Fate {
+        match &self.verdict {
+            Verdict::Refusal(refusal) if refusal.stage.needs_letter() => Fate::DeadLetter,
+            Verdict::Refusal(_) | Verdict::Answer(_) => Fate::Answered,
+        }
+    }
 }
 
 impl Settled {

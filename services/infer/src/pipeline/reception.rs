@@ -117,6 +117,7 @@ pub(super) fn queue_pieces(
     let deadline = request.deadline();
     for (piece, split) in splits.into_iter().enumerate() {
         station.push(Piece {
+            priority: request.priority,
             deadline,
             shape: split.shape,
             rows: split.rows.len(),

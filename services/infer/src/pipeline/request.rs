@@ -13,11 +13,12 @@ use super::Served;
 use super::decoding::Images;
 use super::lane::Lane;
 use super::outcome::Outcome;
-use crate::batch::Answer;
+use crate::batch::{Answer, Priority};
 
 /// A record as it came, its headers read.
 #[derive(Debug)]
 pub(crate) struct Arrival {
+    pub(crate) priority: Priority,
     pub(crate) record: kafka::Record,
     pub(crate) ticket: kafka::Ticket,
     pub(crate) lane: Arc<Lane<Outcome>>,
@@ -51,6 +52,7 @@ pub(crate) struct Request {
     pub(crate) served: Option<Arc<Served>>,
     /// Empty where the record's headers could not be read.
     pub(crate) headers: RequestHeaders,
+    pub(crate) priority: Priority,
     pub(crate) lane: Arc<Lane<Outcome>>,
     pub(crate) sequence: u64,
     /// The record itself has no value: it was fetched.
@@ -89,6 +91,7 @@ impl Request {
             content,
             served,
             headers: arrival.headers,
+            priority: arrival.priority,
             lane: arrival.lane,
             is_claimed: arrival.claim.is_some(),
             ticket: Mutex::new(Some(arrival.ticket)),

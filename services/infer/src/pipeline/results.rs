@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use millrace_claims::Object;
 use millrace_kafka::{Failure, Headers, Producer, Record};
 use millrace_wire::Status;
 
 use super::desk::Desk;
+use super::limit::{Fate, Limit};
 use super::outcome::{Answered, Outcome, Refusal, Resend, Settled, Verdict};
 use super::porters::{self, Porters};
 use super::request::Request;
+use crate::batch::Priority;
 use crate::fatal::Fatal;
 use crate::metrics::ModelMetrics;
 use crate::sabotage::{self, Guard};
@@ -35,9 +38,25 @@ pub(crate) use transactor::{Counter, Transactor};
 pub(crate) struct Results {
     producer: Producer,
     drafts: Arc<Drafts>,
-    /// Where everything that must be durable goes under `exactly_once`; else it is sent right away.
-    counter: Option<Counter>,
+    outlets: Outlets,
     shared: Shared,
+}
+
+/// Where the outcomes of each lane leave.
+#[derive(Debug)]
+pub(crate) struct Outlets {
+    pub(crate) interactive: Outlet,
+    /// Where there is a bulk lane.
+    pub(crate) bulk: Option<Outlet>,
+}
+
+/// Where the outcomes of one lane leave.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    /// Where everything that must be durable goes under `exactly_once`; else it is sent right away.
+    pub(crate) counter: Option<Counter>,
+    /// Nothing leaves while it is reached.
+    pub(crate) limit: Limit,
 }
 
 #[derive(Debug)]
@@ -76,13 +95,13 @@ impl Results {
     pub(crate) fn new(
         producer: Producer,
         drafts: Arc<Drafts>,
-        counter: Option<Counter>,
+        outlets: Outlets,
         shared: Shared,
     ) -> Self {
         Self {
             producer,
             drafts,
-            counter,
+            outlets,
             shared,
         }
     }
@@ -122,9 +141,25 @@ impl Results {
         &self.shared.fatal
     }
 
+    /// Where the outcomes of a lane leave.
+    pub(crate) fn outlet(&self, priority: Priority) -> &Outlet {
+        let Outlets { interactive, bulk } = &self.outlets;
+        match priority {
+            Priority::Interactive => interactive,
+            Priority::Bulk => bulk.as_ref().unwrap_or(interactive),
+        }
+    }
+
     /// Where transactions are made, under `exactly_once`.
-    pub(crate) fn counter(&self) -> Option<&Counter> {
-        self.counter.as_ref()
+    pub(crate) fn counters(&self) -> impl Iterator<Item = &Counter> {
+        let Outlets { interactive, bulk } = &self.outlets;
+        let outlets = bulk.iter().chain([interactive]);
+        outlets.filter_map(|outlet| outlet.counter.as_ref())
+    }
+
+    /// Whether its outcome may leave: the partition is still ours, and its lane is read.
+    pub(crate) fn is_wanted(&self, request: &Request) -> bool {
+        request.is_current() && !self.outlet(request.priority).limit.is_reached()
     }
 
     /// Sends what has its turn; may wait for room in the producer.
@@ -168,11 +203,22 @@ impl Results {
     }
 
     fn send(self: &Arc<Self>, outcome: Outcome) {
+        let outlet = self.outlet(outcome.request.priority);
+        let reply_only = self.drafts.is_reply_only(&outcome.request);
+        let fate = match reply_only {
+            true => Fate::Answered,
+            false => outcome.fate(),
+        };
+        if !outlet.limit.admit(fate, Instant::now()) {
+            // Dropped with its ticket: the offset stays.
+            self.metrics().skipped.inc();
+            return;
+        }
         let Outcome { request, verdict } = outcome;
-        if self.drafts.is_reply_only(&request) {
+        if reply_only {
             return self.reply_alone(&request, verdict);
         }
-        if let Some(counter) = &self.counter {
+        if let Some(counter) = &outlet.counter {
             return self.hand_over(counter, request, verdict);
         }
         match verdict {

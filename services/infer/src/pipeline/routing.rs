@@ -1,8 +1,8 @@
 //! Which version a record goes to. The table is replaced as a whole, between two records.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Cache};
 use millrace_kafka::Record;
@@ -157,7 +157,8 @@ fn spread(mut hash: u64) -> u64 {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Switch {
     table: Arc<ArcSwap<Table>>,
-    seen: Arc<AtomicU64>,
+    /// The newest generation that each reader has seen.
+    seen: Arc<Mutex<Vec<Weak<AtomicU64>>>>,
 }
 
 impl Switch {
@@ -174,19 +175,28 @@ impl Switch {
         self.table.load_full()
     }
 
-    /// Whether the intake has looked at this table or a later one: then it sends nothing any more to a slot that only
+    /// Whether every intake has looked at this table or a later one: then nothing is sent any more to a slot that only
     /// earlier ones had.
     pub(crate) fn has_seen(&self, generation: u64) -> bool {
-        self.seen.load(Ordering::Acquire) >= generation
+        let mut readers = self.readers();
+        readers.retain(|seen| seen.strong_count() > 0);
+        let mut seen = readers.iter().filter_map(Weak::upgrade);
+        seen.all(|seen| seen.load(Ordering::Acquire) >= generation)
     }
 
-    /// For the one thread that routes.
+    /// For a thread that routes.
     pub(crate) fn reader(&self) -> Reader {
+        let seen = Arc::default();
+        self.readers().push(Arc::downgrade(&seen));
         Reader {
             cache: Cache::new(Arc::clone(&self.table)),
-            seen: Arc::clone(&self.seen),
+            seen,
             generation: 0,
         }
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Vec<Weak<AtomicU64>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -207,4 +207,12 @@ fn a_new_table_holds_from_the_next_record_on_and_the_switch_knows_when_it_was_se
     assert!(!switch.has_seen(second));
     assert_eq!(reader.table().default, Some(2));
     assert!(switch.has_seen(second));
+    let mut other = switch.reader();
+    assert!(!switch.has_seen(second), "there is another reader");
+    other.table();
+    assert!(switch.has_seen(second));
+    let third = switch.set(table(&[1], &[]));
+    reader.table();
+    drop(other);
+    assert!(switch.has_seen(third), "who is gone sends nothing");
 }

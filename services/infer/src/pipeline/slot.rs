@@ -13,7 +13,7 @@ use super::Queue;
 use super::decoding::Decoding;
 use super::outcome::Refusal;
 use super::request::{Arrival, Part};
-use crate::batch::{Batch, Depth, Piece, Split, Splitter};
+use crate::batch::{Batch, Depth, Piece, Split, Splitter, Turn};
 use crate::images::Decoded;
 use crate::metrics::VersionMetrics;
 use crate::models::LoadedModel;
@@ -145,7 +145,7 @@ impl Station {
         model: &LoadedModel,
         metrics: VersionMetrics,
         bell: Bell,
-        images: &ImageSettings,
+        (images, bulk_weight): (&ImageSettings, u8),
     ) -> Self {
         let max_rows = i64::try_from(model.batch.max_rows).unwrap_or(i64::MAX);
         metrics.max_batch_rows.set(max_rows);
@@ -155,8 +155,8 @@ impl Station {
             decoding: model
                 .images
                 .as_ref()
-                .map(|plan| Decoding::new(Arc::clone(plan), images)),
-            queue: Queue::new(model.batch),
+                .map(|plan| Decoding::new(Arc::clone(plan), images, bulk_weight)),
+            queue: Queue::new(model.batch, bulk_weight),
             arriving: AtomicUsize::new(0),
             closing: Mutex::default(),
             metrics,
@@ -176,6 +176,11 @@ impl Station {
     /// The next batch, for an engine thread.
     pub(crate) fn take(&self) -> Option<Batch<Part>> {
         self.queue.take()
+    }
+
+    /// A batch has run for so long.
+    pub(crate) fn charge(&self, turn: Turn, took: Duration) {
+        self.queue.charge(turn, took);
     }
 
     /// A batch that is left in a closed queue; never waits.

@@ -48,7 +48,8 @@ fn station(rings: &Arc<AtomicUsize>) -> Station {
         rings.fetch_add(1, Ordering::Relaxed);
     });
     let metrics = Metrics::default().of_model("m").of_version(3);
-    Station::new(&model(), metrics, bell, &Settings::default().images)
+    let images = Settings::default().images;
+    Station::new(&model(), metrics, bell, (&images, 10))
 }
 
 #[test]

@@ -71,7 +71,12 @@ impl Worker {
             }
             let rows = parts.iter().map(|part| part.rows.len()).sum();
             station.metrics.count_batch(batch.release, rows);
+            let start = Instant::now();
             self.run_batch(&parts);
+            let took = start.elapsed();
+            station.charge(batch.turn, took);
+            let metrics = self.answers.results.metrics();
+            metrics.count_engine_time(batch.turn.priority, took);
         }
     }
 
@@ -150,9 +155,10 @@ impl Runner {
             ));
         };
         let records = parts.iter().map(|part| &part.request.record);
-        let running = self
-            .journal
-            .begin(records.map(|record| (record.partition, record.offset)));
+        // A batch is of one lane, and a lane of one topic.
+        let topic = parts.first().map_or("", |part| &part.request.record.topic);
+        let places = records.map(|record| (record.partition, record.offset));
+        let running = self.journal.begin(topic, places);
         let start = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| engine.run(inputs)));
         self.station
@@ -208,14 +214,14 @@ struct Answers {
 }
 
 impl Answers {
-    /// Drops what nobody wants any more: records of partitions that are no longer ours, records past their deadline,
-    /// further pieces of records that have failed.
+    /// Drops what nobody wants any more: records of partitions that are no longer ours or are read again later, records
+    /// past their deadline, further pieces of records that have failed.
     fn still_wanted(&self, parts: Vec<Part>) -> Vec<Part> {
         let now_unix_ms = unix_ms();
         let mut wanted = Vec::with_capacity(parts.len());
         for part in parts {
             let request = &part.request;
-            if !request.is_current() {
+            if !self.results.is_wanted(request) {
                 self.results.metrics().skipped.inc();
             } else if request
                 .headers

@@ -45,6 +45,14 @@ pub(crate) enum ModelError {
         /// The folder's name.
         name: String,
     },
+    /// The name is that of another model's bulk lane.
+    #[error(
+        "model {name:?} cannot be called that: topics that end in \".bulk\" are bulk lanes; give its folder another name"
+    )]
+    BulkName {
+        /// The folder's name.
+        name: String,
+    },
     /// There is no version folder.
     #[error(
         "model {model} has no version: put its files into {model}/1/ (versions are whole numbers without leading zeros)"

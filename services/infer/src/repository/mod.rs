@@ -33,7 +33,7 @@ pub(crate) use entry::{ModelEntry, VersionEntry};
 pub(crate) use error::ModelError;
 pub use options::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
 pub(crate) use options::{
-    ImageSections, ModelOptions, OutputOptions, Policy, Treatment, VersionOptions,
+    ImageSections, ModelOptions, OutputOptions, Policy, ReadingOptions, Treatment, VersionOptions,
 };
 pub(crate) use place::Place;
 pub(crate) use source::{ModelSource, OpenFiles};
@@ -47,6 +47,8 @@ use source::Held;
 
 /// The longest name of a model, in bytes: it is part of topics' names.
 const LONGEST_NAME: usize = 80;
+/// With this behind its name a model's requests topic is that of its bulk lane.
+pub(crate) const BULK_END: &str = ".bulk";
 
 /// A repository that is open. Cheap to clone; every call may read the disk or the network, so it belongs on a thread that
 /// may wait.
@@ -234,9 +236,9 @@ impl Repository {
     }
 
     fn entry(&self, name: String, found: &Found) -> ModelEntry {
-        if !is_topic_name(&name) || name.len() > LONGEST_NAME {
+        if let Err(error) = check_name(&name) {
             return ModelEntry {
-                options: Err(ModelError::Name { name: name.clone() }),
+                options: Err(error),
                 name,
                 versions: Vec::new(),
             };
@@ -299,6 +301,17 @@ impl Repository {
             None => Ok(self.inner.general.clone()),
         }
     }
+}
+
+fn check_name(name: &str) -> Result<(), ModelError> {
+    let owned = || name.to_owned();
+    if !is_topic_name(name) || name.len() > LONGEST_NAME {
+        return Err(ModelError::Name { name: owned() });
+    }
+    if name.ends_with(BULK_END) {
+        return Err(ModelError::BulkName { name: owned() });
+    }
+    Ok(())
 }
 
 /// A version's folder on this machine.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{ModelEntry, ModelError, ModelSource, Policy, Repository};
 use crate::engine::EngineKind;
-use crate::settings::Settings;
+use crate::settings::{Delivery, Settings};
 
 /// A folder with these files, each holding its text.
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -123,6 +123,7 @@ fn faults_of_one_model_say_what_to_do() {
     );
     assert!(complaint(&[("m/1/model.onnx", ""), ("m/1/model.pt", "")]).contains("model.pt"));
     assert!(complaint(&[("a b/1/model.onnx", "")]).contains("a b"));
+    assert!(complaint(&[("m.bulk/1/model.onnx", "")]).contains("are bulk lanes"));
     assert!(
         complaint(&[("m/1/model.onnx", ""), ("m/model.toml", "version = 2")])
             .contains("no version 2")
@@ -147,6 +148,19 @@ fn model_toml_changes_the_general_settings() {
     );
     assert_eq!(options.batch.max_delay, Duration::from_millis(5));
     assert_eq!((options.engine.threads, options.engine.instances), (2, 3));
+}
+
+#[test]
+fn model_toml_says_how_the_models_records_are_read() {
+    let toml = "delivery = \"exactly_once\"\n[bulk]\nenabled = true";
+    let options = only(&[("m/1/model.onnx", ""), ("m/model.toml", toml)]);
+    let reading = options.unwrap().options.reading;
+    assert_eq!(reading.delivery, Delivery::ExactlyOnce);
+    assert!(reading.bulk.enabled);
+    assert_eq!(reading.bulk.weight, Settings::default().bulk.weight);
+    let wrong = |toml: &str| complaint(&[("m/1/model.onnx", ""), ("m/model.toml", toml)]);
+    assert!(wrong("delivery = \"twice\"").contains("exactly_once"));
+    assert!(wrong("[bulk]\nweight = 91").contains("bulk.weight"));
 }
 
 #[test]

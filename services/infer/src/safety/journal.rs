@@ -64,12 +64,11 @@ impl Journal {
     pub(super) fn of_batches(
         file: Option<(File, PathBuf)>,
         slot: Arc<Slot>,
-        (model, version, topic): (&str, i64, &str),
+        (model, version): (&str, i64),
     ) -> Self {
         let mut buffer = vec![RUNNING];
         push_text(&mut buffer, model);
         buffer.extend(version.to_le_bytes());
-        push_text(&mut buffer, topic);
         let (file, path) = file.unzip();
         Self {
             file,
@@ -105,9 +104,14 @@ impl Journal {
         journal
     }
 
-    /// Notes that these records (partition and offset) are about to run, until the answer is dropped.
-    pub(crate) fn begin(&mut self, records: impl Iterator<Item = (i32, i64)>) -> Running<'_> {
+    /// Notes that these records of a topic (partition and offset) are about to run, until the answer is dropped.
+    pub(crate) fn begin(
+        &mut self,
+        topic: &str,
+        records: impl Iterator<Item = (i32, i64)>,
+    ) -> Running<'_> {
         self.buffer.truncate(self.prefix);
+        push_text(&mut self.buffer, topic);
         merge(&mut self.spans, records);
         push_spans(&mut self.buffer, &self.spans);
         self.write();
@@ -165,9 +169,8 @@ fn merge(spans: &mut Vec<Span>, records: impl Iterator<Item = (i32, i64)>) {
     for (partition, offset) in records {
         let mut newest = spans.iter_mut().rev().take(OPEN_SPANS);
         // A further piece of its last record, or the record after it.
-        let known = newest.find(|span| {
-            span.partition == partition && (0..=1).contains(&(offset - span.last()))
-        });
+        let known = newest
+            .find(|span| span.partition == partition && (0..=1).contains(&(offset - span.last())));
         if let Some(span) = known {
             span.records += u32::from(offset > span.last());
             continue;
@@ -314,13 +317,9 @@ mod tests {
     fn the_file_says_what_runs_and_nothing_once_it_is_over() {
         let dir = tempfile::tempdir().unwrap();
         let (file, path) = file(&dir);
-        let mut journal = Journal::of_batches(
-            Some((file, path.clone())),
-            slot(),
-            ("digits", 3, "a.requests.digits"),
-        );
+        let mut journal = Journal::of_batches(Some((file, path.clone())), slot(), ("digits", 3));
         let records = [(0, 7), (0, 7), (0, 8), (1, 100), (0, 9), (0, 11)];
-        let running = journal.begin(records.into_iter());
+        let running = journal.begin("a.requests.digits", records.into_iter());
         let entry = read(&fs::read(&path).unwrap()).unwrap().unwrap();
         let spans = vec![span(0, 7, 3), span(1, 100, 1), span(0, 11, 1)];
         assert_eq!(
@@ -334,7 +333,7 @@ mod tests {
         );
         drop(running);
         assert_eq!(read(&fs::read(&path).unwrap()).unwrap(), None);
-        drop(journal.begin([(2, 5)].into_iter()));
+        drop(journal.begin("a", [(2, 5)].into_iter()));
         drop(journal);
         assert!(!path.exists(), "nothing is left");
     }
@@ -342,12 +341,12 @@ mod tests {
     #[test]
     fn noting_a_full_batch_takes_microseconds() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = Journal::of_batches(Some(file(&dir)), slot(), ("m", 1, "requests.m"));
+        let mut journal = Journal::of_batches(Some(file(&dir)), slot(), ("m", 1));
         let start = std::time::Instant::now();
         for batch in 0..1_000 {
             // Four partitions in turn, as they come out of the queue.
             let records = (0..128).map(|record| (record % 4, batch * 32 + i64::from(record / 4)));
-            drop(journal.begin(records));
+            drop(journal.begin("requests.m", records));
         }
         let per_batch = start.elapsed() / 1_000;
         println!("noting 128 records and that they are done: {per_batch:?}");
@@ -373,8 +372,8 @@ mod tests {
     fn any_other_bytes_are_an_error_and_never_a_panic() {
         let dir = tempfile::tempdir().unwrap();
         let (file, path) = file(&dir);
-        let mut journal = Journal::of_batches(Some((file, path.clone())), slot(), ("m", 1, "t"));
-        let _running = journal.begin([(0, 1)].into_iter());
+        let mut journal = Journal::of_batches(Some((file, path.clone())), slot(), ("m", 1));
+        let _running = journal.begin("t", [(0, 1)].into_iter());
         let whole = fs::read(&path).unwrap();
         for end in 1..whole.len() {
             assert!(read(&whole[..end]).is_err(), "cut at {end}");

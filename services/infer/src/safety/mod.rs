@@ -125,10 +125,10 @@ impl Safety {
     }
 
     /// The journal of one engine thread.
-    pub(crate) fn journal(&self, model: &str, version: i64, topic: &str) -> Journal {
+    pub(crate) fn journal(&self, model: &str, version: i64) -> Journal {
         let name = format!("a run of model {model} version {version}");
         let slot = self.slot(name, self.command.limits.run);
-        Journal::of_batches(self.journal_file(), slot, (model, version, topic))
+        Journal::of_batches(self.journal_file(), slot, (model, version))
     }
 
     /// The records of a topic that have to be tried apart.

@@ -16,6 +16,16 @@ pub enum Delivery {
     ExactlyOnce,
 }
 
+impl Delivery {
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AtLeastOnce => "at_least_once",
+            Self::ExactlyOnce => "exactly_once",
+        }
+    }
+}
+
 /// The transactions of `exactly_once`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -78,6 +78,8 @@ fn echo() -> ModelDescriptor {
         max_batch_rows: 32,
         control_offset: -1,
         canary_percent: 0,
+        delivery: String::new(),
+        lanes: Vec::new(),
         backlog_records: 0,
         lease_until_unix_ms: i64::try_from(now.as_millis()).unwrap() + 86_400_000,
     }

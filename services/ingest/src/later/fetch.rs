@@ -103,6 +103,7 @@ impl Fetch {
             results: topics.results(&self.model).into(),
             partition: self.location.partition,
             offset: self.location.offset,
+            at_unix_ms: self.location.at_unix_ms,
         };
         match archive.find(sought, until).await? {
             Outcome::Pending => Ok(None),

@@ -10,7 +10,7 @@ use millrace_wire::headers::{self, Source};
 
 use crate::front::pending::RequestId;
 
-use super::place::{LOOK_AHEAD, Mark, place};
+use super::place::{LOOK_AHEAD, Mark, Probe, place};
 
 /// So many records of a partition are read before other work has its turn.
 const MOST_AT_ONCE: i64 = 2_000;
@@ -20,6 +20,11 @@ const MOST_AT_ONCE: i64 = 2_000;
 const FURTHER: i64 = 10 * MOST_AT_ONCE;
 /// So many requests are remembered of which it is known how far was looked.
 const MAX_LOOKED: usize = 10_000;
+
+/// By how much the clock of whoever wrote a result may be behind ours.
+const CLOCKS_APART_MS: i64 = 10_000;
+/// The end of the name of a bulk lane's topic of requests.
+const BULK_END: &str = ".bulk";
 
 /// How long a partition count is believed.
 const COUNT_AGE: Duration = Duration::from_secs(30);
@@ -36,6 +41,8 @@ pub(crate) struct Sought {
     /// Of the request record.
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    /// When it was accepted.
+    pub(crate) at_unix_ms: i64,
 }
 
 /// What became of a request.
@@ -96,14 +103,15 @@ impl Lookup {
             offsets: bounds.clone(),
         };
         let probe = |at: i64| {
-            let end = at.saturating_add(LOOK_AHEAD).min(results.offsets.end);
             let span = Span {
-                offsets: at..end,
+                offsets: at..results.offsets.end,
                 ..results.clone()
             };
             self.probe(sought, &span, until)
         };
-        let offsets = place(bounds.clone(), sought.offset, probe)?;
+        let Some(offsets) = place(bounds.clone(), sought.offset, probe)? else {
+            return self.look_by_time(sought, results, until);
+        };
         results.offsets = offsets;
         if let Some(record) = self.result_in(&results, sought.id, until)? {
             return Ok(Look::Done(Outcome::Result(record)));
@@ -111,6 +119,25 @@ impl Lookup {
         results.offsets = results.offsets.end..bounds.end;
         match self.request(sought, results, until)? {
             Look::Pending { results } => self.look_further(sought, results, until),
+            done => Ok(done),
+        }
+    }
+
+    /// Looks through everything that was written since the request, a part at each look: among very many results of
+    /// the bulk lane there is no order to go by. `results` is the whole partition.
+    fn look_by_time(
+        &mut self,
+        sought: &Sought,
+        mut results: Span,
+        until: Instant,
+    ) -> Result<Look, Error> {
+        let place = (&*results.topic, results.partition);
+        let since = sought.at_unix_ms.saturating_sub(CLOCKS_APART_MS).max(0);
+        let begin = self.reader.offset_at(place, since, until)?;
+        let Range { start, end } = results.offsets;
+        results.offsets = begin.unwrap_or(end).clamp(start, end)..end;
+        match self.look_further(sought, results, until)? {
+            Look::Pending { results } => self.request(sought, results, until),
             done => Ok(done),
         }
     }
@@ -204,23 +231,47 @@ impl Lookup {
         }
     }
 
-    /// The first result of the request's partition in a short span.
-    fn probe(&self, sought: &Sought, span: &Span, until: Instant) -> Result<Option<Mark>, Error> {
-        let mut mark = None;
+    /// The first result of the request's partition at the beginning of a span, further behind it if results of the
+    /// bulk lane are all that is there.
+    fn probe(&self, sought: &Sought, rest: &Span, until: Instant) -> Result<Probe, Error> {
+        let Range { start, end } = rest.offsets;
+        let near = end.min(start.saturating_add(LOOK_AHEAD));
+        let far = end.min(near.saturating_add(MOST_AT_ONCE));
+        for offsets in [start..near, near..far] {
+            let is_all = offsets.end == end;
+            let span = Span {
+                offsets,
+                ..rest.clone()
+            };
+            match self.first_mark(sought, &span, until)? {
+                Probe::Bulk if is_all => return Ok(Probe::Nothing),
+                Probe::Bulk => {}
+                known => return Ok(known),
+            }
+        }
+        Ok(Probe::Bulk)
+    }
+
+    fn first_mark(&self, sought: &Sought, span: &Span, until: Instant) -> Result<Probe, Error> {
+        let mut probe = Probe::Nothing;
         self.reader.read(span, until, |record| {
-            let source = source_of(&record).filter(|source| {
-                source.partition == sought.partition && *source.topic == *sought.requests
-            });
-            let Some(source) = source else {
+            let Some(source) = source_of(&record) else {
                 return ControlFlow::Continue(());
             };
-            mark = Some(Mark {
-                offset: record.offset,
-                request: source.offset,
-            });
-            ControlFlow::Break(())
+            let is_same = source.topic == *sought.requests;
+            if is_same && source.partition == sought.partition {
+                probe = Probe::Mark(Mark {
+                    offset: record.offset,
+                    request: source.offset,
+                });
+                return ControlFlow::Break(());
+            }
+            if source.topic.strip_suffix(BULK_END) == Some(&*sought.requests) {
+                probe = Probe::Bulk;
+            }
+            ControlFlow::Continue(())
         })?;
-        Ok(mark)
+        Ok(probe)
     }
 
     /// Hands what has come into a partition since to `visit`, but not more than

@@ -137,6 +137,7 @@ pub(super) fn sought(exchange: &Exchange, id: RequestId, sent: &Sent) -> Sought 
         results: topics.results(model).into(),
         partition: sent.partition,
         offset: sent.offset,
+        at_unix_ms: sent.at_unix_ms,
     }
 }
 

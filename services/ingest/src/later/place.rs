@@ -5,6 +5,9 @@
 //! partition at a few offsets. What does not keep the order lies close by:
 //! after a crash infer repeats the last results, and a result that was too
 //! large is replaced a little later. A reader therefore reads on past the place.
+//!
+//! Results of the bulk lane stand between them and say nothing of the place. Where
+//! they stand so close that no other is near, there is no place to be found this way.
 
 use std::ops::Range;
 
@@ -26,16 +29,27 @@ pub(super) struct Mark {
     pub(super) request: i64,
 }
 
+/// What there is at an offset or shortly after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    Mark(Mark),
+    /// Nothing of the request's partition.
+    Nothing,
+    /// So many results of the bulk lane that nothing is known.
+    Bulk,
+}
+
 /// The offsets, out of those in `bounds`, at which the result of `request` can
-/// be. Recent results take the fewest probes.
+/// be; `None` if a probe met the bulk lane alone. Recent results take the fewest
+/// probes.
 ///
 /// # Errors
 /// Those of `probe`.
 pub(super) fn place<E>(
     bounds: Range<i64>,
     request: i64,
-    mut probe: impl FnMut(i64) -> Result<Option<Mark>, E>,
-) -> Result<Range<i64>, E> {
+    mut probe: impl FnMut(i64) -> Result<Probe, E>,
+) -> Result<Option<Range<i64>>, E> {
     let Range {
         start: mut low,
         end: mut high,
@@ -44,28 +58,42 @@ pub(super) fn place<E>(
     while high - low > step {
         let at = high - step;
         match before(probe(at)?, high, request) {
-            Some(after) => {
-                low = after;
+            Side::Unknown => return Ok(None),
+            Side::After(offset) => {
+                low = offset;
                 break;
             }
-            None => high = at,
+            Side::Before => high = at,
         }
         step = step.saturating_mul(4);
     }
     while high - low > NEAR {
         let middle = low + (high - low) / 2;
         match before(probe(middle)?, high, request) {
-            Some(after) => low = after,
-            None => high = middle,
+            Side::Unknown => return Ok(None),
+            Side::After(offset) => low = offset,
+            Side::Before => high = middle,
         }
     }
-    Ok(low..high.saturating_add(BEYOND).min(bounds.end))
+    Ok(Some(low..high.saturating_add(BEYOND).min(bounds.end)))
 }
 
-/// The offset after the mark, if the mark belongs to an earlier request.
-fn before(mark: Option<Mark>, high: i64, request: i64) -> Option<i64> {
-    let mark = mark.filter(|mark| mark.offset < high && mark.request < request)?;
-    Some(mark.offset + 1)
+/// Where the place is, as seen from a probe.
+enum Side {
+    Unknown,
+    Before,
+    /// At this offset or after it: the probe found an earlier request.
+    After(i64),
+}
+
+fn before(probe: Probe, high: i64, request: i64) -> Side {
+    match probe {
+        Probe::Bulk => Side::Unknown,
+        Probe::Mark(mark) if mark.offset < high && mark.request < request => {
+            Side::After(mark.offset + 1)
+        }
+        Probe::Mark(_) | Probe::Nothing => Side::Before,
+    }
 }
 
 #[cfg(test)]
@@ -83,12 +111,13 @@ mod tests {
         let probe = |at: i64| {
             probes.set(probes.get() + 1);
             let mut near = at..end.min(at + LOOK_AHEAD);
-            Ok::<_, Infallible>(near.find_map(|offset| {
+            let mark = near.find_map(|offset| {
                 let request = results[index(offset)]?;
-                Some(Mark { offset, request })
-            }))
+                Some(Probe::Mark(Mark { offset, request }))
+            });
+            Ok::<_, Infallible>(mark.unwrap_or(Probe::Nothing))
         };
-        let place = place(0..end, request, probe).unwrap();
+        let place = place(0..end, request, probe).unwrap().unwrap();
         let found = results[index(place.start)..index(place.end)].contains(&Some(request));
         assert!(place.end - place.start <= NEAR + BEYOND, "{place:?}");
         (found, probes.get())
@@ -143,5 +172,16 @@ mod tests {
         results.insert(5_900, late);
         assert!(search(&results, 5_000).0);
         assert!(search(&results, 5_001).0);
+    }
+
+    #[test]
+    fn a_probe_that_met_the_bulk_lane_alone_ends_the_search() {
+        let probe = |_| Ok::<_, Infallible>(Probe::Bulk);
+        assert_eq!(place(0..5_000, 7, probe), Ok(None));
+        assert_eq!(
+            place(0..100, 7, probe),
+            Ok(Some(0..100)),
+            "no probe is needed"
+        );
     }
 }

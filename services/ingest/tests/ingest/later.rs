@@ -159,6 +159,59 @@ fn each_of_many_results_is_found_among_the_others() {
     }
 }
 
+/// The result of a request of the same partition in the bulk lane.
+fn bulk_result(beside: &Asked, offset: i64) -> OutRecord {
+    let mut record = beside.record.clone();
+    let results = record.topic.replace(".requests.", ".results.");
+    record.topic = format!("{}.bulk", record.topic).into();
+    record.offset = offset;
+    let mut asked = Asked::of(record);
+    asked.headers.id = Some(format!("{:032x}", rand::random::<u128>()));
+    OutRecord {
+        topic: results.into(),
+        ..asked.result(Status::Ok, None, Some(vec![0; 8]))
+    }
+}
+
+#[test]
+fn results_are_found_among_thousands_of_the_bulk_lane() {
+    let held = Held::start(|_| {});
+    let requests: Vec<_> = (0..6)
+        .map(|_| (accepted(&held.scene), held.next()))
+        .collect();
+    let mut offset = 0;
+    for (_, asked) in &requests {
+        for _ in 0..3_000 {
+            offset += 1;
+            let record = bulk_result(asked, offset);
+            held.scene
+                .producer
+                .send(record, |outcome: Result<_, _>| drop(outcome.unwrap()))
+                .unwrap();
+        }
+        held.answer(asked);
+    }
+    for (path, _) in &requests {
+        check_result(&get(held.scene.address, &format!("{path}?wait=30s")));
+    }
+    // One that comes only now, behind as many again.
+    let path = accepted(&held.scene);
+    let asked = held.next();
+    let mut connection = Connection::open(held.scene.address);
+    connection.send(&request("GET", &path, &["Prefer: wait=50"], b""));
+    for _ in 0..3_000 {
+        offset += 1;
+        held.scene
+            .producer
+            .send(bulk_result(&asked, offset), |outcome: Result<_, _>| {
+                drop(outcome.unwrap())
+            })
+            .unwrap();
+    }
+    held.answer(&asked);
+    check_result(&connection.read().unwrap());
+}
+
 #[test]
 fn the_answer_has_the_form_of_its_request_unless_accept_wants_another() {
     let scene = shared_results();

@@ -114,6 +114,8 @@ pub(crate) fn descriptor(model: &str, inputs: &[Input]) -> ModelDescriptor {
         max_batch_rows: 32,
         control_offset: -1,
         canary_percent: 0,
+        delivery: String::new(),
+        lanes: Vec::new(),
         backlog_records: 0,
         lease_until_unix_ms: unix_ms() + 3_600_000,
     }

@@ -6,7 +6,7 @@ use millrace_kafka::{DeliveryError, Failure};
 
 use super::draft::{Luggage, too_large};
 use super::entry::Entry;
-use super::{Outcome, Request, Results, Settled, Verdict};
+use super::{Counter, Outcome, Request, Results, Settled, Verdict};
 
 impl Results {
     /// Sends the reply. It is the only copy there will be, so the request is finished once the broker has it; under
@@ -31,7 +31,7 @@ impl Results {
         let posted = self.post(record, move |delivery| match delivery {
             Ok(()) => {
                 results.metrics().replies_sent.inc();
-                if results.counter().is_none() {
+                if results.counter(&sent).is_none() {
                     sent.finish();
                 }
             }
@@ -60,15 +60,19 @@ impl Results {
     /// Not even a refusal can be sent: the request is over all the same.
     fn lose(&self, request: &Arc<Request>) {
         self.metrics().count_lost_reply("failed");
-        match self.counter() {
+        match self.counter(request) {
             Some(_) => self.count_in(request),
             None => request.finish(),
         }
     }
 
+    fn counter(&self, request: &Request) -> Option<&Counter> {
+        self.outlet(request.priority).counter.as_ref()
+    }
+
     /// Lets the offset become part of the next transaction, where there are any.
     fn count_in(&self, request: &Arc<Request>) {
-        if let Some(counter) = self.counter() {
+        if let Some(counter) = self.counter(request) {
             counter.hand_in(Entry::of_reply(Arc::clone(request)));
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::ModelError;
 use crate::engine::EngineKind;
-use crate::settings::{BatchSettings, EngineSettings, Settings};
+use crate::settings::{BatchSettings, Delivery, EngineSettings, Settings};
 
 mod batch;
 mod encryption;
@@ -15,6 +15,7 @@ mod engine;
 mod images;
 mod output;
 mod problem;
+mod reading;
 mod signature;
 mod versions;
 
@@ -23,6 +24,7 @@ pub(crate) use images::ImageSections;
 pub use images::{Channels, Filter, ImageOptions, Layout, Orientation, ResizeTo};
 pub(crate) use output::{OutputOptions, Treatment};
 use problem::Problem;
+pub(crate) use reading::ReadingOptions;
 pub(crate) use signature::SignatureOptions;
 pub(crate) use versions::{Policy, VersionOptions};
 
@@ -31,6 +33,8 @@ pub(crate) use versions::{Policy, VersionOptions};
 pub(crate) struct ModelOptions {
     /// Which versions are served, and under which labels.
     pub(crate) versions: VersionOptions,
+    /// How its records are read.
+    pub(crate) reading: ReadingOptions,
     /// When a batch is full.
     pub(crate) batch: BatchSettings,
     /// The engine that was asked for; by the files when `None`.
@@ -53,6 +57,8 @@ struct ModelFile {
     /// Short for a policy of one version.
     version: Option<i64>,
     versions: VersionOptions,
+    delivery: Option<Delivery>,
+    bulk: reading::BulkChanges,
     batch: batch::BatchChanges,
     engine: engine::EngineChanges,
     images: ImageSections,
@@ -67,6 +73,10 @@ impl ModelOptions {
     pub(crate) fn general(settings: &Settings) -> Self {
         Self {
             versions: VersionOptions::default(),
+            reading: ReadingOptions {
+                delivery: settings.delivery,
+                bulk: settings.bulk,
+            },
             batch: settings.batch.clone(),
             kind: None,
             engine: settings.engine.clone(),
@@ -93,6 +103,7 @@ impl ModelOptions {
         }
         let options = Self {
             versions: changes.versions,
+            reading: self.reading.changed_by(changes.delivery, &changes.bulk),
             batch: changes.batch.over(&self.batch),
             kind: changes.engine.kind(),
             engine: changes.engine.over(&self.engine),
@@ -106,6 +117,7 @@ impl ModelOptions {
         };
         let checks = [
             options.versions.validate(),
+            options.reading.bulk.validate(),
             options.batch.validate("batch"),
             options.engine.validate("engine"),
             options.output.validate(),

@@ -26,6 +26,8 @@ fn descriptor(model: &str, version: i64, replica: &str) -> ModelDescriptor {
         max_batch_rows: 32,
         control_offset: -1,
         canary_percent: 0,
+        delivery: String::new(),
+        lanes: Vec::new(),
         backlog_records: 0,
         lease_until_unix_ms: NOW + 10_000,
     }
