@@ -32,8 +32,15 @@ pub struct Held {
     pub peak: usize,
     /// What infer may hold beyond `before`.
     pub budget: usize,
+    /// How often reading paused.
     pub pauses: f64,
+    /// From the first record of the backlog to its last answer.
     pub took: Duration,
+}
+
+#[allow(clippy::print_stdout, reason = "what was measured is worth seeing")]
+fn say(records: usize, held: &Held) {
+    println!("{records} MiB: {held:?}");
 }
 
 /// Lets infer answer so many records of 1 MiB that are there all at once. The line has the topics of the model `slow`.
@@ -70,7 +77,7 @@ pub fn check_memory(line: &Line, records: usize) -> Held {
     });
     held.took = begun.elapsed();
     held.pauses = infer.metric("millrace_kafka_pauses_total") - pauses;
-    println!("{records} MiB: {held:?}");
+    say(records, &held);
     let more = held.peak.saturating_sub(held.before);
     assert!(more <= held.budget + held.budget / 5, "{held:?}");
     assert!(held.pauses <= held.took.as_secs_f64() + 1.0, "{held:?}");
