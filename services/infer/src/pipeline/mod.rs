@@ -110,9 +110,12 @@ impl Pipeline {
             drafts,
         } = Lanes::open(model, &surroundings)?;
         let (desk, errands) = Desk::new();
+        let bulk_weight = surroundings.options.bulk.weight;
         let shared = results::Shared {
             desk,
-            porters: surroundings.store.map(Porters::new),
+            porters: surroundings
+                .store
+                .map(|store| Porters::new(store, bulk_weight)),
             metrics: surroundings.metrics,
             fatal: surroundings.fatal,
         };

@@ -91,12 +91,13 @@ fn refusal(error: &ClaimError) -> Refusal {
 }
 
 impl Porters {
-    pub(super) fn new(store: Arc<Store>) -> Self {
+    /// `bulk_weight`: percent of the threads' time for the bulk lane while both lanes have values to be carried.
+    pub(super) fn new(store: Arc<Store>, bulk_weight: u8) -> Self {
         let parallel = store.settings().parallel;
         Self {
             store,
-            fetches: Arc::new(Stage::new(usize::MAX)),
-            keeps: Arc::new(Stage::new(usize::MAX)),
+            fetches: Arc::new(Stage::new(usize::MAX, bulk_weight)),
+            keeps: Arc::new(Stage::new(usize::MAX, bulk_weight)),
             room: Arc::new(Room::of(parallel)),
             ended: Arc::default(),
             running: Arc::default(),
@@ -113,16 +114,18 @@ impl Porters {
             let work = self.work(results);
             let mut reception = Reception::new(max_value_bytes, Arc::clone(results));
             self.spawn(results, format!("fetch {index}"), move || {
-                while let Some(fetch) = work.fetches.take() {
+                while let Some((turn, fetch)) = work.fetches.take() {
+                    let start = Instant::now();
                     work.fetch(&mut reception, fetch);
-                    work.fetches.finish();
+                    work.fetches.finish(turn, start.elapsed());
                 }
             })?;
             let work = self.work(results);
             self.spawn(results, format!("keep {index}"), move || {
-                while let Some(outcome) = work.keeps.take() {
+                while let Some((turn, outcome)) = work.keeps.take() {
+                    let start = Instant::now();
                     work.keep(outcome);
-                    work.keeps.finish();
+                    work.keeps.finish(turn, start.elapsed());
                     work.room.give_back();
                 }
             })?;
@@ -164,10 +167,12 @@ impl Porters {
     /// Leaves a record to the threads, which admit it once they have its value. Never waits.
     pub(super) fn fetch(&self, station: &Arc<Station>, arrival: Arrival) {
         station.expect_one();
-        self.fetches.push(Fetch {
+        let priority = arrival.priority;
+        let fetch = Fetch {
             station: Arc::clone(station),
             arrival,
-        });
+        };
+        self.fetches.push(priority, fetch);
     }
 
     /// Whether a result of this length goes into the store, and not into a record of a topic that takes `topic_bytes`.
@@ -178,7 +183,7 @@ impl Porters {
     /// Leaves an answer to the threads, which send it in its turn once it is in the store. Waits while too many are.
     pub(super) fn keep(&self, outcome: Outcome) {
         self.room.take();
-        self.keeps.push(outcome);
+        self.keeps.push(outcome.request.priority, outcome);
     }
 
     /// Lets the threads end; what waits is dropped with its tickets, so that offsets stay.
