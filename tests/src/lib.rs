@@ -5,7 +5,6 @@
     reason = "a test that fails shows the logs of its processes"
 )]
 
-mod backlog;
 mod cluster;
 mod custom_ops;
 mod digits;
@@ -17,7 +16,6 @@ mod supervisor;
 mod tap;
 mod wait;
 
-pub use backlog::{Held, check_memory};
 pub use cluster::Cluster;
 pub use custom_ops::fatal_operators;
 pub use digits::{Digits, digits};

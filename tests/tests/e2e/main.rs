@@ -20,7 +20,6 @@ mod ingest_killed;
 mod lanes;
 mod large_tensors;
 mod many_models;
-mod memory;
 mod missing_tensors;
 mod model_delivery;
 mod model_repository;
