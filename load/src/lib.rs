@@ -19,6 +19,7 @@ pub mod rows;
 pub mod samples;
 pub mod stream;
 pub mod swap;
+pub mod telemetry;
 
 use std::io::Write as _;
 

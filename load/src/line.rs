@@ -150,6 +150,15 @@ impl Line {
         self.start("millrace-infer", "admin", &self.infer_settings(serving)?)
     }
 
+    /// Starts infer and waits until it has its address.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_infer_service(&self) -> anyhow::Result<Service> {
+        let process = self.start_infer()?;
+        self.listening(process, "millrace-infer")
+    }
+
     /// Starts infer and ingest and waits until both are ready.
     ///
     /// # Errors
@@ -226,10 +235,18 @@ impl Line {
         )
     }
 
-    fn ready(&self, mut process: Process, program: &str) -> anyhow::Result<Service> {
+    fn listening(&self, mut process: Process, program: &str) -> anyhow::Result<Service> {
         let port_file = self.file(program, "port");
         let listening = || fs::read_to_string(&port_file).ok()?.trim().parse().ok();
         let address = process.wait_for("listening", listening)?;
+        Ok(Service { process, address })
+    }
+
+    fn ready(&self, process: Process, program: &str) -> anyhow::Result<Service> {
+        let Service {
+            mut process,
+            address,
+        } = self.listening(process, program)?;
         let mut connection = Connection::new(address);
         let question = Request::get("/ready");
         process.wait_for("readiness", || {

@@ -7,7 +7,7 @@ use millrace_load::machine::Machine;
 use millrace_load::options::{Options, Scenario};
 use millrace_load::reference::Reference;
 use millrace_load::report::Ledger;
-use millrace_load::{compute, delivery, predict, stream, swap};
+use millrace_load::{compute, delivery, predict, stream, swap, telemetry};
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -24,6 +24,7 @@ fn main() -> anyhow::Result<()> {
         compute: None,
         swap: None,
         delivery: None,
+        telemetry: None,
     };
     if options.wants(Scenario::Predict) {
         ledger.predict = Some(predict::measure(&options, &mut reference, dir.path())?);
@@ -43,6 +44,9 @@ fn main() -> anyhow::Result<()> {
     }
     if options.wants(Scenario::Delivery) {
         ledger.delivery = Some(delivery::measure(&options, &mut reference, dir.path())?);
+    }
+    if options.wants(Scenario::Telemetry) {
+        ledger.telemetry = Some(telemetry::measure(&options, &mut reference, dir.path())?);
     }
     let table = ledger.write(&options.reports)?;
     write!(std::io::stdout(), "{table}")?;

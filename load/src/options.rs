@@ -60,6 +60,8 @@ pub enum Scenario {
     Swap,
     /// Exactly once beside at least once.
     Delivery,
+    /// Kafka to Kafka with metrics and traces, and without.
+    Telemetry,
 }
 
 /// How much is done, spelt out for the ledger.

@@ -16,6 +16,7 @@ use crate::ratio::Ratio;
 use crate::samples::Run;
 use crate::stream::{self, Round};
 use crate::swap;
+use crate::telemetry;
 
 /// Everything that was measured and under which circumstances.
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +37,8 @@ pub struct Ledger {
     pub swap: Option<swap::Report>,
     /// Exactly once beside at least once.
     pub delivery: Option<delivery::Report>,
+    /// Metrics and traces, and without.
+    pub telemetry: Option<telemetry::Report>,
 }
 
 impl Ledger {
@@ -97,6 +100,9 @@ impl Ledger {
         }
         if let Some(delivery) = &self.delivery {
             delivery.write(&mut text)?;
+        }
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.write(&mut text)?;
         }
         Ok(text)
     }

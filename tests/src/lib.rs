@@ -6,6 +6,7 @@
 )]
 
 mod cluster;
+mod collector;
 mod custom_ops;
 mod digits;
 mod line;
@@ -17,6 +18,7 @@ mod tap;
 mod wait;
 
 pub use cluster::Cluster;
+pub use collector::{Collector, Span, SpanPlace};
 pub use custom_ops::fatal_operators;
 pub use digits::{Digits, digits};
 pub use line::{Infer, Line, PATIENCE, project_path};

@@ -7,14 +7,14 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
+use actix_web::http::header::ACCEPT;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 
+use crate::exposition::{CLASSIC, OPEN_METRICS, classic, open_metrics};
 use crate::health::Health;
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The section `admin` of a service's settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,7 +63,8 @@ pub enum AdminError {
 }
 
 /// Routes for any actix-web app. `/live` answers 200 as long as the process runs; `/ready` answers 200
-/// `{"ready":true}`, or 503 `{"ready":false,"reasons":["kafka: starting"]}`; `/metrics` answers OpenMetrics text.
+/// `{"ready":true}`, or 503 `{"ready":false,"reasons":["kafka: starting"]}`; `/metrics` answers OpenMetrics text to
+/// those who accept it, and the classic format to all others.
 pub fn admin_routes(
     health: Health,
     registry: Arc<Registry>,
@@ -97,12 +98,26 @@ async fn ready(health: web::Data<Health>) -> HttpResponse {
     }
 }
 
-async fn metrics(registry: web::Data<Registry>) -> HttpResponse {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &registry) {
-        Ok(()) => HttpResponse::Ok().content_type(OPEN_METRICS).body(text),
-        Err(error) => HttpResponse::InternalServerError().body(format!("metrics: {error}")),
+async fn metrics(request: HttpRequest, registry: web::Data<Registry>) -> HttpResponse {
+    let text = match open_metrics(&registry) {
+        Ok(text) => text,
+        Err(error) => return HttpResponse::InternalServerError().body(format!("metrics: {error}")),
+    };
+    match takes_open_metrics(&request) {
+        true => HttpResponse::Ok().content_type(OPEN_METRICS).body(text),
+        false => HttpResponse::Ok()
+            .content_type(CLASSIC)
+            .body(classic(&text)),
     }
+}
+
+/// Only OpenMetrics has exemplars, but whoever does not ask for it may not know it.
+fn takes_open_metrics(request: &HttpRequest) -> bool {
+    let mut accepted = request.headers().get_all(ACCEPT);
+    accepted.any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        value.contains("application/openmetrics-text")
+    })
 }
 
 #[derive(Serialize)]

@@ -25,8 +25,11 @@
 //! ```
 
 mod admin;
+mod exposition;
 mod health;
 mod probe;
+mod latency;
+mod otlp;
 mod reload;
 mod settings;
 mod shutdown;
@@ -36,9 +39,11 @@ pub mod trace;
 pub use admin::{AdminError, AdminServer, AdminSettings, admin_routes, write_port_file};
 pub use health::{Gate, Health};
 pub use probe::{ProbeError, ask_ready, ask_ready_over, connect};
+pub use latency::{Latency, TraceLabel, TracedLatency, traced_latency};
 pub use reload::Reload;
 pub use settings::{CommonArgs, InvalidSetting, SettingsError, Validate, confirm_valid, load};
 pub use shutdown::Shutdown;
 pub use telemetry::{
-    LogFormat, LogSettings, Telemetry, TelemetryError, TelemetrySettings, install,
+    LogFormat, LogSettings, MetricsOverOtlp, Telemetry, TelemetryError, TelemetrySettings,
+    export_metrics, install, register_metrics,
 };

@@ -1,18 +1,19 @@
-//! Logs to standard error as text or JSON; traces over OTLP when an endpoint is set, and at no cost when none is.
+//! Logs to standard error as text or JSON; traces and metrics over OTLP when an endpoint is set, and at no cost when
+//! none is.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use prometheus_client::registry::Registry as Metrics;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use crate::otlp::{Collector, Exporter, MetricExport, totals};
 use crate::settings::{InvalidSetting, Validate};
+use crate::trace::Tracer;
 
 /// How long a stopping process waits for its last traces to be taken.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
@@ -27,6 +28,9 @@ pub struct TelemetrySettings {
     pub otlp_endpoint: Option<String>,
     /// Share of the traces begun here that are recorded, 0.0 to 1.0. A caller's own decision is followed.
     pub trace_ratio: f64,
+    /// How often the collector gets the metrics as well; never with 0s.
+    #[serde(with = "humantime_serde")]
+    pub metrics_interval: Duration,
 }
 
 impl Default for TelemetrySettings {
@@ -35,6 +39,7 @@ impl Default for TelemetrySettings {
             log: LogSettings::default(),
             otlp_endpoint: None,
             trace_ratio: 1.0,
+            metrics_interval: Duration::ZERO,
         }
     }
 }
@@ -76,7 +81,11 @@ impl Validate for TelemetrySettings {
             return Err(InvalidSetting::new("telemetry.trace_ratio", problem));
         }
         let Some(endpoint) = &self.otlp_endpoint else {
-            return Ok(());
+            if self.metrics_interval.is_zero() {
+                return Ok(());
+            }
+            let problem = "needs telemetry.otlp_endpoint, or be 0s";
+            return Err(InvalidSetting::new("telemetry.metrics_interval", problem));
         };
         if endpoint.starts_with("http://") {
             return Ok(());
@@ -110,19 +119,25 @@ impl TelemetrySettings {
 #[derive(Debug)]
 #[must_use = "dropping it ends the export of traces"]
 pub struct Telemetry {
-    traces: Option<SdkTracerProvider>,
+    spans: Option<Exporter>,
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        let Some(traces) = self.traces.take() else {
-            return;
-        };
-        if let Err(error) = traces.shutdown_with_timeout(FLUSH_DEADLINE) {
-            tracing::warn!(%error, "the last traces were not delivered");
+        if let Some(spans) = self.spans.take()
+            && !spans.stop(FLUSH_DEADLINE)
+        {
+            tracing::warn!("the last traces were not delivered");
         }
     }
 }
+
+/// Keeps sending metrics, if they are sent at all; a last time when it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it ends the export of metrics"]
+pub struct MetricsOverOtlp(
+    #[expect(dead_code, reason = "its drop ends the thread")] Option<MetricExport>,
+);
 
 /// Why telemetry could not be installed.
 #[derive(Debug, thiserror::Error)]
@@ -131,8 +146,11 @@ pub enum TelemetryError {
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
     /// The exporter of traces could not be built.
-    #[error("cannot export traces to telemetry.otlp_endpoint")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("cannot send to telemetry.otlp_endpoint")]
+    Collector(#[from] reqwest::Error),
+    /// The thread of an exporter could not start.
+    #[error("cannot start a thread that sends to telemetry.otlp_endpoint")]
+    Thread(#[from] io::Error),
     /// Another subscriber is there already.
     #[error("telemetry is installed already in this process")]
     InstalledTwice(#[from] tracing::subscriber::SetGlobalDefaultError),
@@ -157,35 +175,36 @@ pub fn install(
     // Lines carry their fields themselves. A span that only lines would see is one per request for nothing.
     let events = filter_fn(|metadata| metadata.is_event());
     let lines = lines.with_filter(settings.filter()?.and(events));
-    let traces = trace_provider(settings, service)?;
-    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![lines.boxed()];
-    if let Some(provider) = &traces {
-        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer(service));
-        layers.push(spans.with_filter(settings.filter()?).boxed());
-    }
-    let subscriber = Registry::default().with(layers);
-    tracing::subscriber::set_global_default(subscriber)?;
-    Ok(Telemetry { traces })
+    tracing::subscriber::set_global_default(Registry::default().with(lines))?;
+    let Some(endpoint) = &settings.otlp_endpoint else {
+        return Ok(Telemetry { spans: None });
+    };
+    let spans = Exporter::start(Collector::new(endpoint, service)?)?;
+    Tracer::install(spans.queue(), settings.trace_ratio);
+    Ok(Telemetry { spans: Some(spans) })
 }
 
-fn trace_provider(
+/// Adds what telemetry counts about itself to the metrics of a service; call it once per process.
+pub fn register_metrics(registry: &mut Metrics) {
+    totals().register(registry);
+}
+
+/// Sends the metrics of `service` to the collector from now on, where the settings say so.
+///
+/// # Errors
+/// When no client can be built or no thread started.
+pub fn export_metrics(
     settings: &TelemetrySettings,
     service: &'static str,
-) -> Result<Option<SdkTracerProvider>, TelemetryError> {
-    let Some(endpoint) = &settings.otlp_endpoint else {
-        return Ok(None);
+    registry: &Arc<Metrics>,
+) -> Result<MetricsOverOtlp, TelemetryError> {
+    let every = settings.metrics_interval;
+    let Some(endpoint) = settings.otlp_endpoint.as_ref().filter(|_| !every.is_zero()) else {
+        return Ok(MetricsOverOtlp(None));
     };
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-        .build()?;
-    let sampler = Sampler::TraceIdRatioBased(settings.trace_ratio);
-    let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_sampler(Sampler::ParentBased(Box::new(sampler)))
-        .with_resource(Resource::builder().with_service_name(service).build())
-        .build();
-    Ok(Some(provider))
+    let collector = Collector::new(endpoint, service)?;
+    let export = MetricExport::start(collector, Arc::clone(registry), every)?;
+    Ok(MetricsOverOtlp(Some(export)))
 }
 
 #[cfg(test)]
@@ -230,5 +249,13 @@ mod tests {
             settings.validate().unwrap_err().key,
             "telemetry.trace_ratio"
         );
+        let mut settings = TelemetrySettings {
+            metrics_interval: Duration::from_secs(5),
+            ..TelemetrySettings::default()
+        };
+        let error = settings.validate().unwrap_err();
+        assert_eq!(error.key, "telemetry.metrics_interval");
+        settings.otlp_endpoint = Some("http://collector:4318".to_owned());
+        settings.validate().unwrap();
     }
 }

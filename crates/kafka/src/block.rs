@@ -8,6 +8,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 
 use crate::headers::{self, Headers};
 use crate::intake::TopicPartition;
+use crate::ledger::Place;
 use crate::record::{OVERHEAD_BYTES, Record};
 
 /// More names than this are not looked up, only kept: no record of ours has so many.
@@ -134,8 +135,9 @@ impl RecordBlock {
         self.append(place, content, headers);
     }
 
-    pub(crate) fn offsets(&self) -> impl Iterator<Item = i64> {
-        self.entries.iter().map(|entry| entry.offset)
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+        let entries = self.entries.iter();
+        entries.map(|entry| (entry.offset, entry.timestamp_unix_ms))
     }
 
     fn append<'a>(

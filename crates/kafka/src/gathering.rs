@@ -7,6 +7,7 @@ use rdkafka::message::BorrowedMessage;
 use crate::block::RecordBlock;
 use crate::error::Error;
 use crate::intake::Intake;
+use crate::ledger::Place;
 use crate::member::Member;
 use crate::partitions::{Assignment, Held};
 use crate::ticket::Ticket;
@@ -71,7 +72,7 @@ impl<I: Intake> Member<I> {
             return;
         };
         let bytes = block.size_bytes(0..block.len());
-        let (ticket, waiting) = issue(held, block.offsets(), bytes);
+        let (ticket, waiting) = issue(held, block.places(), bytes);
         self.crowded |= waiting > self.settings.max_waiting_records;
         self.intake.block(block, ticket);
     }
@@ -81,10 +82,10 @@ impl<I: Intake> Member<I> {
 /// records of it are uncommitted now.
 pub(crate) fn issue(
     held: &Held,
-    offsets: impl IntoIterator<Item = i64>,
+    places: impl IntoIterator<Item = Place>,
     bytes: usize,
 ) -> (Ticket, usize) {
-    let (ticket, waiting) = Ticket::issue(&held.assignment, offsets, bytes);
+    let (ticket, waiting) = Ticket::issue(&held.assignment, places, bytes);
     held.records.inc_by(ticket.records() as u64);
     held.bytes.inc_by(bytes as u64);
     (ticket, waiting)

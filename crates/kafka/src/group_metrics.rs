@@ -1,13 +1,16 @@
 //! The metrics of one group member, looked up once instead of per record.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::budget::Budget;
 use crate::metrics::{Group, GroupEnd, GroupKind, GroupTopic, Metrics, Seconds};
-use crate::partitions::Ends;
+use crate::pace::Pace;
+use crate::partitions::{Ends, Partitions};
 
 pub(crate) struct GroupMetrics {
     group: String,
@@ -19,6 +22,16 @@ pub(crate) struct GroupMetrics {
     in_flight_records: Gauge,
     assigned_partitions: Gauge,
     oldest_unfinished: Seconds,
+    drain_estimate: Seconds,
+    /// The lag of every topic of which there were ever partitions here.
+    lags: HashMap<Arc<str>, Lag>,
+    pace: Pace,
+}
+
+/// How far behind the group is with one topic.
+struct Lag {
+    seconds: Seconds,
+    records: Gauge,
 }
 
 impl GroupMetrics {
@@ -26,6 +39,15 @@ impl GroupMetrics {
         let label = Group {
             group: group.to_owned(),
         };
+        // What may never happen is there with 0, so that its first time is seen.
+        for kind in ["ok", "transient", "fatal"] {
+            let group = group.to_owned();
+            drop(metrics.commits.get_or_create(&GroupKind { group, kind }));
+        }
+        for kind in ["assigned", "revoked", "lost"] {
+            let group = group.to_owned();
+            drop(metrics.rebalances.get_or_create(&GroupKind { group, kind }));
+        }
         let end = |end| {
             let group = group.to_owned();
             metrics
@@ -47,6 +69,9 @@ impl GroupMetrics {
             oldest_unfinished: metrics
                 .oldest_unfinished_seconds
                 .get_or_create_owned(&label),
+            drain_estimate: metrics.drain_estimate_seconds.get_or_create_owned(&label),
+            lags: HashMap::new(),
+            pace: Pace::new(Instant::now()),
             all: metrics.clone(),
         }
     }
@@ -81,5 +106,40 @@ impl GroupMetrics {
         self.in_flight_records.set(whole(budget.records()));
         self.assigned_partitions.set(whole(partitions));
         self.oldest_unfinished.set(oldest.as_secs_f64());
+    }
+
+    pub(crate) fn publish_lag(&mut self, partitions: &Partitions, now: Instant) {
+        let now_unix_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| {
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            });
+        let held = partitions.oldest_unix_ms();
+        for (topic, lag) in &self.lags {
+            if !held.iter().any(|(of, _)| of == topic) {
+                lag.seconds.set(0.0);
+            }
+        }
+        for (topic, oldest) in held {
+            let age_ms = oldest.map_or(0, |oldest| now_unix_ms.saturating_sub(oldest));
+            let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
+            self.lag(topic).seconds.set(age.as_secs_f64());
+        }
+        let lag_records = self.lags.values().map(|lag| lag.records.get()).sum();
+        self.pace.look(self.ends.done.get(), now);
+        let estimate = self.pace.drain_estimate(lag_records);
+        self.drain_estimate.set(estimate.as_secs_f64());
+    }
+
+    fn lag(&mut self, topic: Arc<str>) -> &Lag {
+        let label = GroupTopic {
+            group: self.group.clone(),
+            topic: topic.to_string(),
+        };
+        let all = &self.all;
+        self.lags.entry(topic).or_insert_with(|| Lag {
+            seconds: all.lag_seconds.get_or_create_owned(&label),
+            records: all.lag_records.get_or_create_owned(&label),
+        })
     }
 }

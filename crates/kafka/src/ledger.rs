@@ -4,6 +4,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+/// The offset of a record, and its timestamp if it has one.
+pub(crate) type Place = (i64, Option<i64>);
+
 /// Finished and unfinished records of one partition assignment, in the order
 /// they were read. Sequence numbers are dense; offsets may have gaps, which
 /// compaction and transaction markers leave as a matter of course.
@@ -22,6 +25,7 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct Entry {
     offset: i64,
+    timestamp_unix_ms: Option<i64>,
     end: End,
 }
 
@@ -38,11 +42,17 @@ impl Ledger {
         self.head + self.entries.len() as u64
     }
 
+    #[cfg(test)]
+    fn enter(&mut self, offset: i64) -> u64 {
+        self.enter_of((offset, None))
+    }
+
     /// Enters the next record and returns its sequence number.
-    pub(crate) fn enter(&mut self, offset: i64) -> u64 {
+    pub(crate) fn enter_of(&mut self, (offset, timestamp_unix_ms): Place) -> u64 {
         let sequence = self.next();
         self.entries.push_back(Entry {
             offset,
+            timestamp_unix_ms,
             end: End::Open,
         });
         self.open += 1;
@@ -102,6 +112,11 @@ impl Ledger {
     /// Sequence number of the first record that is not finished.
     pub(crate) fn head(&self) -> u64 {
         self.head
+    }
+
+    /// Timestamp of the first record that is not finished, if it has one.
+    pub(crate) fn oldest_unix_ms(&self) -> Option<i64> {
+        self.entries.front()?.timestamp_unix_ms
     }
 
     /// Offset of the abandoned record that holds the prefix back, if one does.
@@ -187,6 +202,21 @@ mod tests {
         assert_eq!(ledger.waiting(), 3);
         ledger.finish(1..2);
         assert_eq!(ledger.committable(), Some(11), "an end is final");
+    }
+
+    #[test]
+    fn the_oldest_is_the_first_that_is_not_finished() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.oldest_unix_ms(), None);
+        for (offset, timestamp) in [(5, Some(100)), (6, Some(200)), (8, None)] {
+            ledger.enter_of((offset, timestamp));
+        }
+        ledger.finish(1..2);
+        assert_eq!(ledger.oldest_unix_ms(), Some(100));
+        ledger.finish(0..1);
+        assert_eq!(ledger.oldest_unix_ms(), None, "it has no timestamp");
+        ledger.finish(2..3);
+        assert_eq!(ledger.oldest_unix_ms(), None);
     }
 
     #[test]

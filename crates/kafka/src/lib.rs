@@ -35,6 +35,7 @@ mod membership;
 pub mod metrics;
 mod offsets;
 mod outbox;
+mod pace;
 mod park;
 mod partitions;
 mod producer;

@@ -211,7 +211,11 @@ impl<I: Intake> Member<I> {
             return self.gather(message);
         }
         let record = Record::copy_from(message, &held.assignment.partition.topic);
-        let (ticket, waiting) = issue(held, [record.offset], record.size_bytes());
+        let (ticket, waiting) = issue(
+            held,
+            [(record.offset, record.timestamp_unix_ms)],
+            record.size_bytes(),
+        );
         self.crowded |= waiting > self.settings.max_waiting_records;
         self.intake.record(record, ticket);
         self.turn_valve()
@@ -277,6 +281,7 @@ impl<I: Intake> Member<I> {
         let oldest = self.partitions.oldest_unfinished(now);
         self.metrics
             .publish(&self.budget, self.partitions.len(), oldest);
+        self.metrics.publish_lag(&self.partitions, now);
     }
 
     fn state(&self) -> State {

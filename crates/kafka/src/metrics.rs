@@ -23,6 +23,11 @@ pub const IN_FLIGHT_RECORDS: &str = "millrace_kafka_in_flight_records";
 pub const ASSIGNED_PARTITIONS: &str = "millrace_kafka_assigned_partitions";
 /// Records in the broker that the group has not committed yet. Gauge.
 pub const LAG_RECORDS: &str = "millrace_kafka_lag_records";
+/// Age, by its own timestamp, of the oldest record that is read and not
+/// finished; 0 when none waits. Markers of transactions do not move it. Gauge.
+pub const LAG_SECONDS: &str = "millrace_kafka_lag_seconds";
+/// Seconds until nothing lags, at the pace of the last half minute. Gauge.
+pub const DRAIN_ESTIMATE_SECONDS: &str = "millrace_kafka_drain_estimate_seconds";
 /// Age of the oldest unfinished record that holds a commit back. Gauge.
 pub const OLDEST_UNFINISHED_SECONDS: &str = "millrace_kafka_oldest_unfinished_seconds";
 /// Times that reading paused because the budget was spent. Counter, by group.
@@ -45,6 +50,15 @@ pub const PRODUCER_BUSY: &str = "millrace_kafka_producer_busy";
 /// Transactions, by result: `committed`, `fenced`, `refused`, `aborted`,
 /// `unknown`, `fatal`. Counter.
 pub const TRANSACTIONS: &str = "millrace_kafka_transactions";
+/// The results of [`TRANSACTIONS`].
+const TRANSACTION_RESULTS: [&str; 6] = [
+    "committed",
+    "fenced",
+    "refused",
+    "aborted",
+    "unknown",
+    "fatal",
+];
 /// Records read by followers. Counter, by topic.
 pub const FOLLOWED_RECORDS: &str = "millrace_kafka_followed_records";
 /// Errors that clients report, by client and failure class. Counter.
@@ -107,6 +121,8 @@ pub struct Metrics {
     pub(crate) in_flight_records: Family<Group, Gauge>,
     pub(crate) assigned_partitions: Family<Group, Gauge>,
     pub(crate) lag_records: Family<GroupTopic, Gauge>,
+    pub(crate) lag_seconds: Family<GroupTopic, Seconds>,
+    pub(crate) drain_estimate_seconds: Family<Group, Seconds>,
     pub(crate) oldest_unfinished_seconds: Family<Group, Seconds>,
     pub(crate) pauses: Family<Group, Counter>,
     pub(crate) rebalances: Family<GroupKind, Counter>,
@@ -126,6 +142,14 @@ impl Metrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        // What may never happen is there with 0, so that its first time is seen.
+        for result in TRANSACTION_RESULTS {
+            drop(
+                metrics
+                    .transactions
+                    .get_or_create(&TransactionResult { result }),
+            );
+        }
         metrics.register_consumer(registry);
         metrics.register_offsets(registry);
         metrics.register_others(registry);
@@ -191,6 +215,16 @@ impl Metrics {
             LAG_RECORDS,
             "Records not yet committed by the group",
             self.lag_records.clone(),
+        );
+        registry.register(
+            LAG_SECONDS,
+            "Age of the oldest record that is read and not finished",
+            self.lag_seconds.clone(),
+        );
+        registry.register(
+            DRAIN_ESTIMATE_SECONDS,
+            "Time until nothing lags, at the pace of the last half minute",
+            self.drain_estimate_seconds.clone(),
         );
         registry.register(
             OLDEST_UNFINISHED_SECONDS,

@@ -210,6 +210,21 @@ impl Partitions {
         })
     }
 
+    /// Topics, and the timestamp of the oldest record of each that is not
+    /// finished, if there is one that has a timestamp.
+    pub(crate) fn oldest_unix_ms(&self) -> Vec<(Arc<str>, Option<i64>)> {
+        let mut topics: Vec<(Arc<str>, Option<i64>)> = Vec::new();
+        for held in &self.held {
+            let topic = &held.assignment.partition.topic;
+            let oldest = held.assignment.ledger().oldest_unix_ms();
+            match topics.iter_mut().find(|(known, _)| known == topic) {
+                Some((_, known)) => *known = known.iter().copied().chain(oldest).min(),
+                None => topics.push((Arc::clone(topic), oldest)),
+            }
+        }
+        topics
+    }
+
     /// Age of the oldest record that holds a commit back.
     pub(crate) fn oldest_unfinished(&mut self, now: Instant) -> Duration {
         let mut oldest = Duration::ZERO;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::intake::TopicPartition;
+use crate::ledger::Place;
 use crate::membership::Membership;
 use crate::partitions::Assignment;
 
@@ -49,18 +50,18 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Enters records of `bytes` together, at these offsets, into their
+    /// Enters records of `bytes` together, at these places, into their
     /// partition's ledger; also says how many records there are uncommitted now.
     pub(crate) fn issue(
         assignment: &Arc<Assignment>,
-        offsets: impl IntoIterator<Item = i64>,
+        places: impl IntoIterator<Item = Place>,
         bytes: usize,
     ) -> (Self, usize) {
         let mut ledger = assignment.ledger();
         let sequence = ledger.next();
         let mut records = 0;
-        for offset in offsets {
-            ledger.enter(offset);
+        for place in places {
+            ledger.enter_of(place);
             records += 1;
         }
         let waiting = ledger.waiting();
@@ -191,11 +192,20 @@ mod tests {
         ))
     }
 
+    fn issue(
+        assignment: &Arc<Assignment>,
+        offsets: impl IntoIterator<Item = i64>,
+        bytes: usize,
+    ) -> (Ticket, usize) {
+        let places = offsets.into_iter().map(|offset| (offset, None));
+        Ticket::issue(assignment, places, bytes)
+    }
+
     #[test]
     fn bytes_are_released_however_the_ticket_ends() {
         let assignment = assignment();
-        let (first, _) = Ticket::issue(&assignment, [0], 30);
-        let (second, waiting) = Ticket::issue(&assignment, [1], 40);
+        let (first, _) = issue(&assignment, [0], 30);
+        let (second, waiting) = issue(&assignment, [1], 40);
         assert_eq!(waiting, 2);
         assert_eq!(assignment.budget.bytes(), 70);
         first.done();
@@ -222,7 +232,7 @@ mod tests {
     #[test]
     fn a_late_ticket_moves_no_offset() {
         let assignment = assignment();
-        let (ticket, _) = Ticket::issue(&assignment, [7], 1);
+        let (ticket, _) = issue(&assignment, [7], 1);
         assignment.retire();
         assert!(!ticket.is_current());
         ticket.done();
@@ -235,7 +245,7 @@ mod tests {
     fn tickets_may_end_on_other_threads() {
         let assignment = assignment();
         let tickets: Vec<Ticket> = (0..100)
-            .map(|offset| Ticket::issue(&assignment, [offset], 1).0)
+            .map(|offset| issue(&assignment, [offset], 1).0)
             .collect();
         std::thread::scope(|scope| {
             for ticket in tickets {
@@ -248,7 +258,7 @@ mod tests {
     #[test]
     fn a_ticket_of_several_records_ends_in_parts() {
         let assignment = assignment();
-        let (mut first, waiting) = Ticket::issue(&assignment, [3, 5, 9], 60);
+        let (mut first, waiting) = issue(&assignment, [3, 5, 9], 60);
         assert_eq!((waiting, assignment.budget.records()), (3, 3));
         let rest = first.split_off(2, 25);
         assert_eq!((first.records(), rest.records()), (2, 1));
@@ -265,7 +275,7 @@ mod tests {
     #[test]
     fn a_dropped_part_keeps_the_offset_where_it_is() {
         let assignment = assignment();
-        let (mut first, _) = Ticket::issue(&assignment, 0..4, 4);
+        let (mut first, _) = issue(&assignment, 0..4, 4);
         let rest = first.split_off(1, 3);
         drop(rest);
         first.done();

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use millrace_boot::{AdminServer, Gate, Health, Shutdown};
+use millrace_boot::{AdminServer, Gate, Health, MetricsOverOtlp, Shutdown};
 use millrace_claims::Store;
 use prometheus_client::registry::Registry;
 
@@ -17,6 +17,9 @@ use crate::repository::Repository;
 use crate::safety::{Safety, TimeLimits, TrialCommand};
 use crate::settings::Settings;
 use crate::startup::{PRODUCER_DEADLINE, Startup};
+
+/// Names the process in traces and metrics.
+const SERVICE: &str = "millrace-infer";
 
 /// What a stop may take beside its drain: engines that end, the last results and tombstones.
 const GRACE: Duration = Duration::from_secs(10);
@@ -34,6 +37,8 @@ pub struct App {
     fatal: Fatal,
     startup: Startup,
     safety: Safety,
+    /// Ends with the app.
+    _metrics: MetricsOverOtlp,
 }
 
 impl App {
@@ -55,7 +60,11 @@ impl App {
         let health = Health::new();
         let gate = health.gate("models");
         gate.close("waiting for the broker and its topics");
-        let admin = AdminServer::start(&settings.admin, health, Arc::new(registry))?;
+        millrace_boot::register_metrics(&mut registry);
+        let registry = Arc::new(registry);
+        let metrics_over_otlp =
+            millrace_boot::export_metrics(&settings.telemetry, SERVICE, &registry)?;
+        let admin = AdminServer::start(&settings.admin, health, registry)?;
         let fatal = Fatal::new(shutdown.clone());
         let safety = Safety::start(
             settings.state.path.as_deref(),
@@ -85,6 +94,7 @@ impl App {
             fatal,
             startup,
             safety,
+            _metrics: metrics_over_otlp,
         })
     }
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
+use millrace_boot::Latency;
+use millrace_wire::avro::ModelState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -11,8 +13,10 @@ use prometheus_client::registry::Registry;
 
 use crate::batch::Priority;
 
+mod state;
 mod version;
 
+use state::States;
 pub(crate) use version::VersionMetrics;
 use version::Versions;
 
@@ -49,6 +53,21 @@ pub const MAX_BATCH_ROWS: &str = "millrace_infer_max_batch_rows";
 pub const QUEUE_ROWS: &str = "millrace_infer_queue_rows";
 /// Bytes of records that wait for an engine. Gauge, by model.
 pub const QUEUE_BYTES: &str = "millrace_infer_queue_bytes";
+/// Duration of making a record's tensors of its value and checking them. Histogram, by model.
+pub const DECODE_SECONDS: &str = "millrace_infer_decode_seconds";
+/// Duration from giving a result to the producer to its acknowledgement. Histogram, by model.
+pub const PRODUCE_SECONDS: &str = "millrace_infer_produce_seconds";
+/// How long rows waited for an engine. Histogram, by model and version.
+pub const QUEUE_WAIT_SECONDS: &str = "millrace_infer_queue_wait_seconds";
+/// Duration of making a batch's outputs records and handing them to the producer. Histogram, by model and version.
+pub const ENCODE_SECONDS: &str = "millrace_infer_encode_seconds";
+/// Share of the engines' time that was spent in runs lately, 0 to 1. Gauge, by model and version.
+pub const ENGINE_BUSY_RATIO: &str = "millrace_infer_engine_busy_ratio";
+/// Engine threads. Gauge, by model and version.
+pub const ENGINES: &str = "millrace_infer_engines";
+/// 1 for the state that a version is in: `loading`, `available`, `unloading`, `failed`, `end`. Gauge, by model and
+/// version.
+pub const MODEL_STATE: &str = "millrace_infer_model_state";
 /// Duration of each run, failed ones included. Histogram, by model and version.
 pub const ENGINE_SECONDS: &str = "millrace_infer_engine_seconds";
 /// Duration of decoding and resizing each image. Histogram, by model and version.
@@ -89,6 +108,13 @@ struct ModelLane {
     model: String,
     lane: &'static str,
 }
+/// What dead letters are about, mostly. They are there with 0, so that the first one is seen.
+const COMMON_LETTERS: [(&str, &str); 4] = [
+    ("headers", "INVALID_ARGUMENT"),
+    ("decode", "INVALID_ARGUMENT"),
+    ("validate", "INVALID_ARGUMENT"),
+    ("infer", "INTERNAL"),
+];
 
 /// The families of all models.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +130,9 @@ pub struct Metrics {
     reading_stopped: Family<ModelLane, Gauge<i64, AtomicI64>>,
     queue_rows: Family<Model, Gauge<i64, AtomicI64>>,
     queue_bytes: Family<Model, Gauge<i64, AtomicI64>>,
+    decode: Family<Model, Latency>,
+    produce: Family<Model, Latency>,
+    states: States,
     versions: Versions,
 }
 
@@ -139,8 +168,24 @@ impl Metrics {
         );
         registry.register(QUEUE_ROWS, "Rows that wait for an engine", it.queue_rows);
         registry.register(QUEUE_BYTES, "Bytes that wait for an engine", it.queue_bytes);
+        registry.register(
+            DECODE_SECONDS,
+            "Duration of making tensors of a record's value and checking them",
+            it.decode,
+        );
+        registry.register(
+            PRODUCE_SECONDS,
+            "Duration from giving a result to the producer to its acknowledgement",
+            it.produce,
+        );
+        it.states.register(registry);
         it.versions.register(registry);
         metrics
+    }
+
+    /// The states of all versions of a model; those of others are forgotten.
+    pub(crate) fn tell_states(&self, model: &str, states: &[(i64, ModelState)]) {
+        self.states.tell(model, states);
     }
 
     /// The metrics of one model, looked up once so that records do not pay for it.
@@ -148,6 +193,11 @@ impl Metrics {
         let by_model = Model {
             model: model.to_owned(),
         };
+        for (stage, code) in COMMON_LETTERS {
+            let model = model.to_owned();
+            let letter = ModelStage { model, stage, code };
+            drop(self.dead_letters.get_or_create(&letter));
+        }
         ModelMetrics {
             model: model.to_owned(),
             records: self.records.get_or_create_owned(&by_model),
@@ -168,6 +218,8 @@ impl Metrics {
             }),
             queue_rows: self.queue_rows.get_or_create_owned(&by_model),
             queue_bytes: self.queue_bytes.get_or_create_owned(&by_model),
+            decode: self.decode.get_or_create_owned(&by_model),
+            produce: self.produce.get_or_create_owned(&by_model),
             families: self.clone(),
         }
     }
@@ -185,6 +237,8 @@ pub(crate) struct ModelMetrics {
     lane_seconds: [Counter<f64, AtomicU64>; 2],
     pub(crate) queue_rows: Gauge<i64, AtomicI64>,
     pub(crate) queue_bytes: Gauge<i64, AtomicI64>,
+    pub(crate) decode: Latency,
+    pub(crate) produce: Latency,
     families: Metrics,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use anyhow::Context;
-use millrace_boot::{Gate, Health, Shutdown};
+use millrace_boot::{Gate, Health, MetricsOverOtlp, Shutdown};
 use millrace_claims::Store;
 use millrace_kafka::{Producer, ProducerSettings};
 use prometheus_client::registry::Registry;
@@ -24,6 +24,9 @@ use crate::later::Later;
 use crate::later::archive::ArchiveThreads;
 use crate::settings::Settings;
 
+/// Names the process in traces and metrics.
+const SERVICE: &str = "millrace-ingest";
+
 /// How long the servers and the producer may take to end once every request
 /// has its answer.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -36,7 +39,9 @@ pub struct App {
     grpc_address: Option<SocketAddr>,
     front: Front,
     health: Health,
-    registry: Registry,
+    registry: Arc<Registry>,
+    /// Ends with the app.
+    _metrics: MetricsOverOtlp,
     producer: Producer,
     following: Following,
     archive: ArchiveThreads,
@@ -81,6 +86,8 @@ impl App {
             later,
         };
         let front = Front::new(&settings, made);
+        front.admission.register(&mut registry);
+        millrace_boot::register_metrics(&mut registry);
         let health = Health::new();
         let running = health.gate("running");
         let following = Following::start(&settings, &front, &health, kafka_metrics)
@@ -88,6 +95,10 @@ impl App {
         let watch = watcher
             .start(settings.access.reload_interval)
             .context("cannot watch the files of tls and access")?;
+        let registry = Arc::new(registry);
+        let metrics_over_otlp =
+            millrace_boot::export_metrics(&settings.telemetry, SERVICE, &registry)
+                .context("cannot send metrics")?;
         let address = server.announce()?;
         let grpc_address = grpc.as_ref().map(grpc::Server::announce).transpose()?;
         Ok(Self {
@@ -98,6 +109,7 @@ impl App {
             front,
             health,
             registry,
+            _metrics: metrics_over_otlp,
             producer,
             following,
             archive,
@@ -126,9 +138,8 @@ impl App {
     /// # Errors
     /// The server or a Kafka client could not go on.
     pub async fn run_until_stopped(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let registry = Arc::new(self.registry);
         let mut grpc = grpc::Serving::start(self.grpc, &self.front, &self.health)?;
-        let server = self.server.serve(&self.front, self.health, registry)?;
+        let server = self.server.serve(&self.front, self.health, self.registry)?;
         let handle = server.handle();
         let mut server = pin!(server);
         self.running.open();

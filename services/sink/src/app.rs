@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use millrace_boot::{AdminServer, Health, Reload, Shutdown};
+use millrace_boot::{AdminServer, Health, MetricsOverOtlp, Reload, Shutdown};
 use millrace_claims::Store;
 use millrace_kafka::{Producer, ProducerSettings};
 use prometheus_client::registry::Registry;
@@ -20,6 +20,9 @@ use crate::settings::Settings;
 /// A dead letter is the record and its wrapping; the topic takes more than a results topic.
 const MAX_LETTER_BYTES: usize = 20 << 20;
 
+/// Names the process in traces and metrics.
+const SERVICE: &str = "millrace-sink";
+
 const HEALTH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A running sink.
@@ -28,6 +31,8 @@ pub struct App {
     shared: Shared,
     producer: Producer,
     admin: AdminServer,
+    /// Ends with the app.
+    _metrics: MetricsOverOtlp,
 }
 
 /// What ends the wait of a running sink.
@@ -47,6 +52,8 @@ impl App {
         let health = Health::new();
         let kafka_metrics = millrace_kafka::Metrics::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
+        millrace_boot::register_metrics(&mut registry);
+        let registry = Arc::new(registry);
         let producer = Producer::start(
             &ProducerSettings {
                 cluster: settings.kafka.clone(),
@@ -72,12 +79,15 @@ impl App {
                 &shared,
             )?);
         }
-        let admin = AdminServer::start(&settings.admin, health, Arc::new(registry))?;
+        let metrics_over_otlp =
+            millrace_boot::export_metrics(&settings.telemetry, SERVICE, &registry)?;
+        let admin = AdminServer::start(&settings.admin, health, registry)?;
         Ok(Self {
             pipelines,
             shared,
             producer,
             admin,
+            _metrics: metrics_over_otlp,
         })
     }
 

@@ -8,10 +8,11 @@ use anyhow::bail;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use millrace_kafka::{RecordBlock, Ticket, TopicPartition};
 use millrace_wire::Decoder;
+use tracing::field::display;
 use tracing::{info, warn};
 
 use crate::batch::Roll;
-use crate::claimed::Claimed;
+use crate::claimed::{Claimed, trace_of};
 use crate::fetching::{Fetching, NoValue};
 use crate::handover::{Handover, Job, Settlement};
 use crate::letters::Letter;
@@ -179,6 +180,7 @@ impl Batcher {
                 Err(NoValue::Unwanted) => return Ok(Taking::Void),
                 Err(NoValue::Failed(error)) => return Err(error),
             }
+            claimed.note_trace(block.get(index));
             if claimed.is_full(&self.with.roll) {
                 claimed.hold(ticket.up_to(index + 1));
                 self.write(claimed)?;
@@ -240,7 +242,8 @@ impl Batcher {
 
     fn letter(&self, rejected: Rejected) -> Letter {
         let (record, reason) = (&rejected.record, &rejected.reason);
-        warn!(topic = &*record.topic, partition = record.partition, offset = record.offset, %reason, "result rejected");
+        let trace_id = trace_of(record.headers.iter()).map(|place| display(place.trace_id()));
+        warn!(trace_id, topic = &*record.topic, partition = record.partition, offset = record.offset, %reason, "result rejected");
         self.with.metrics.dead_letter(reason.label());
         Letter::new(rejected)
     }

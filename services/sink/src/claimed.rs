@@ -1,6 +1,7 @@
 //! One partition that this process owns: its open batch, and what waits for that batch.
 
-use millrace_kafka::{Tenure, Ticket, TopicPartition};
+use millrace_boot::trace::{self, Place};
+use millrace_kafka::{RecordRef, Tenure, Ticket, TopicPartition};
 use tracing::warn;
 
 use crate::batch::{OpenBatch, Roll};
@@ -17,6 +18,8 @@ pub(crate) struct Claimed {
     /// Records that the batch covers.
     records: usize,
     oldest_unix_ms: Option<i64>,
+    /// Where the recorded ones of its records are in their traces.
+    traces: Vec<Place>,
     /// Nothing was read since the partition was claimed.
     fresh: bool,
     repeats_reported: bool,
@@ -32,6 +35,7 @@ impl Claimed {
             tickets: Vec::new(),
             records: 0,
             oldest_unix_ms: None,
+            traces: Vec::new(),
             fresh: true,
             repeats_reported: false,
             unfinished_to: None,
@@ -55,6 +59,15 @@ impl Claimed {
         self.batch.cover(letter.offset(), letter.size_bytes());
         self.letters.push(letter);
         self.records += 1;
+    }
+
+    /// Notes the trace that a record carries, if it is recorded; a batch needs no more than so many.
+    pub(crate) fn note_trace(&mut self, record: RecordRef<'_>) {
+        if !trace::is_on() || self.traces.len() >= trace::MOST_LINKS {
+            return;
+        }
+        let place = trace_of(record.headers());
+        self.traces.extend(place.filter(Place::is_sampled));
     }
 
     /// Holds the ticket of records that the batch covers.
@@ -161,6 +174,7 @@ impl Claimed {
             tickets: taken.tickets,
             records: taken.records,
             oldest_unix_ms: taken.oldest_unix_ms,
+            traces: taken.traces,
         }
     }
 }
@@ -174,4 +188,13 @@ pub(crate) struct Taken {
     pub(crate) tenure: Option<Tenure>,
     pub(crate) records: usize,
     pub(crate) oldest_unix_ms: Option<i64>,
+    pub(crate) traces: Vec<Place>,
+}
+
+/// The place in a trace that a record's headers name.
+pub(crate) fn trace_of<'a>(
+    mut headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+) -> Option<Place> {
+    let (_, value) = headers.find(|(name, _)| *name == trace::TRACEPARENT)?;
+    Place::parse(value?)
 }

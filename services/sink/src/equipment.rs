@@ -93,7 +93,13 @@ impl Equipment {
     /// Writes a batch. If the destination refuses something in it, halves are tried until what
     /// it refuses stands alone and becomes a dead letter; the others are written.
     fn write(&mut self, batch: Batch, still_ours: &dyn Fn() -> bool) -> Result<(), Unsettled> {
-        let sentence = match self.insist(still_ours, |with| with.writer.write(&batch)) {
+        let attempt = |with: &mut Self| {
+            let began = Instant::now();
+            let written = with.writer.write(&batch);
+            with.metrics.write_seconds.observe(began.elapsed());
+            written
+        };
+        let sentence = match self.insist(still_ours, attempt) {
             Ok(written) => {
                 self.count(&written);
                 return Ok(());

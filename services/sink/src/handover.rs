@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use millrace_boot::trace::Place;
 use millrace_kafka::{Ticket, TopicPartition};
 
 use crate::batch::Batch;
@@ -41,6 +42,9 @@ pub(crate) struct Parcel {
     /// Of all records that the batch covers.
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) records: usize,
+    pub(crate) oldest_unix_ms: Option<i64>,
+    /// Where the recorded ones of its records are in their traces.
+    pub(crate) traces: Vec<Place>,
 }
 
 /// The building thread's end.
@@ -103,6 +107,8 @@ impl Handover {
             letters: taken.letters,
             tickets: taken.tickets,
             records: taken.records,
+            oldest_unix_ms: taken.oldest_unix_ms,
+            traces: taken.traces,
         })));
         Ok(())
     }
@@ -132,14 +138,16 @@ impl Handover {
         self.metrics
             .pending_bytes
             .set(i64::try_from(pending).unwrap_or(i64::MAX));
-        let age = oldest
-            .and_then(|millis| u64::try_from(millis).ok())
-            .and_then(|millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis)))
-            .and_then(|since| SystemTime::now().duration_since(since).ok());
-        self.metrics
-            .oldest_seconds
-            .set(age.unwrap_or_default().as_secs_f64());
+        let age = oldest.and_then(age_of).unwrap_or_default();
+        self.metrics.oldest_seconds.set(age.as_secs_f64());
     }
+}
+
+/// How long ago that was; `None` if it is still to come.
+pub(crate) fn age_of(unix_ms: i64) -> Option<Duration> {
+    let millis = u64::try_from(unix_ms).ok()?;
+    let since = UNIX_EPOCH.checked_add(Duration::from_millis(millis))?;
+    SystemTime::now().duration_since(since).ok()
 }
 
 impl Takeover {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use millrace_boot::Latency;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,6 +26,9 @@ struct Outcome {
     outcome: &'static str,
 }
 
+/// What dead letters are about, mostly. They are there with 0, so that the first one is seen.
+const COMMON_LETTERS: [&str; 5] = ["headers", "malformed", "no_value", "outputs", "refused"];
+
 /// The metrics of all pipelines.
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -33,6 +37,8 @@ pub(crate) struct Metrics {
     files: Family<Pipeline, Counter>,
     stored_bytes: Family<Pipeline, Counter>,
     commit_seconds: Family<Pipeline, Histogram>,
+    write_seconds: Family<Pipeline, Latency>,
+    delay_seconds: Family<Pipeline, Latency>,
     commit_failures: Family<Pipeline, Counter>,
     fenced: Family<Pipeline, Counter>,
     pending_bytes: Family<Pipeline, Gauge>,
@@ -51,6 +57,8 @@ pub(crate) struct PipelineMetrics {
     pub(crate) files: Counter,
     pub(crate) stored_bytes: Counter,
     pub(crate) commit_seconds: Histogram,
+    pub(crate) write_seconds: Latency,
+    pub(crate) delay_seconds: Latency,
     pub(crate) commit_failures: Counter,
     pub(crate) fenced: Counter,
     pub(crate) pending_bytes: Gauge,
@@ -58,7 +66,7 @@ pub(crate) struct PipelineMetrics {
     pub(crate) already_written: Counter,
     pub(crate) skipped_offsets: Counter,
     dead_letters: Family<Reason, Counter>,
-    pipeline: String,
+    pub(crate) pipeline: String,
 }
 
 impl Metrics {
@@ -69,6 +77,8 @@ impl Metrics {
             files: Family::default(),
             stored_bytes: Family::default(),
             commit_seconds: Family::new_with_constructor(commit_histogram),
+            write_seconds: Family::default(),
+            delay_seconds: Family::default(),
             commit_failures: Family::default(),
             fenced: Family::default(),
             pending_bytes: Family::default(),
@@ -99,6 +109,16 @@ impl Metrics {
             "commit_seconds",
             "Time to make one batch durable",
             self.commit_seconds.clone(),
+        );
+        registry.register(
+            "write_seconds",
+            "Duration of each attempt to write a batch",
+            self.write_seconds.clone(),
+        );
+        registry.register(
+            "delay_seconds",
+            "Age of a batch's oldest record when it was durable",
+            self.delay_seconds.clone(),
         );
         registry.register(
             "commit_failures",
@@ -151,12 +171,21 @@ impl Metrics {
         let label = Pipeline {
             pipeline: pipeline.to_owned(),
         };
+        for reason in COMMON_LETTERS {
+            let pipeline = pipeline.to_owned();
+            drop(
+                self.dead_letters
+                    .get_or_create(&Reason { pipeline, reason }),
+            );
+        }
         PipelineMetrics {
             rows: self.rows.get_or_create(&label).clone(),
             records: self.records.get_or_create(&label).clone(),
             files: self.files.get_or_create(&label).clone(),
             stored_bytes: self.stored_bytes.get_or_create(&label).clone(),
             commit_seconds: self.commit_seconds.get_or_create(&label).clone(),
+            write_seconds: self.write_seconds.get_or_create(&label).clone(),
+            delay_seconds: self.delay_seconds.get_or_create(&label).clone(),
             commit_failures: self.commit_failures.get_or_create(&label).clone(),
             fenced: self.fenced.get_or_create(&label).clone(),
             pending_bytes: self.pending_bytes.get_or_create(&label).clone(),

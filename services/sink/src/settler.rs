@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::RecvTimeoutError;
+use millrace_boot::trace::{Kind, Place, Span};
 use millrace_kafka::{Ticket, TopicPartition};
 use tracing::warn;
 
 use crate::destinations::WriteError;
 use crate::equipment::{Equipment, Settling, Unsettled};
-use crate::handover::{Job, Parcel, Settlement, Takeover};
+use crate::handover::{Job, Parcel, Settlement, Takeover, age_of};
 
 /// How often is looked whether a partition that another process has taken over was released here.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -86,14 +87,23 @@ impl Settler {
             lost.tickets.extend(tickets);
             return Ok(());
         }
+        let mut span = self.span_of(&parcel.traces, parcel.records);
         let settling = Settling {
             batch: parcel.batch,
             letters: parcel.letters,
             still_ours: &|| tickets.iter().all(Ticket::is_current),
         };
-        match self.with.settle(settling) {
+        let settled = self.with.settle(settling);
+        if settled.is_err() {
+            span.fail("the batch was not written");
+        }
+        drop(span);
+        match settled {
             Ok(()) => {
                 self.with.metrics.records.inc_by(parcel.records as u64);
+                if let Some(age) = parcel.oldest_unix_ms.and_then(age_of) {
+                    self.with.metrics.delay_seconds.observe(age);
+                }
                 tickets.into_iter().for_each(Ticket::done);
                 Ok(())
             }
@@ -109,6 +119,19 @@ impl Settler {
                 Err(error.context(format!("cannot move the progress of {partition}")))
             }
         }
+    }
+
+    /// The span of a write, linked to those of the records that are recorded; of no batch without one.
+    fn span_of(&self, traces: &[Place], records: usize) -> Span {
+        let pipeline = &self.with.metrics.pipeline;
+        let name = || format!("write {pipeline}");
+        let mut span = Span::batch(traces.iter().copied(), Kind::Consumer, name);
+        if span.is_live() {
+            span.set("messaging.system", "kafka");
+            span.set("millrace.pipeline", pipeline.as_str());
+            span.set("millrace.batch.records", records);
+        }
+        span
     }
 
     /// Two sinks with one destination would take it from each other for ever.

@@ -34,22 +34,42 @@ fn ready_tells_which_gates_are_closed_and_live_does_not_care() {
 }
 
 #[test]
-fn metrics_are_open_metrics_text() {
+fn metrics_are_open_metrics_for_those_who_accept_it_and_classic_for_others() {
     let mut registry = Registry::with_prefix("millrace");
     let records = Counter::<u64>::default();
     registry.register("records", "Records seen", records.clone());
     let server = AdminServer::start(&settings(), Health::new(), Arc::new(registry)).unwrap();
     records.inc_by(3);
     let url = format!("http://{}/metrics", server.address());
-    let answer = reqwest::blocking::get(url).unwrap();
-    let kind = answer.headers()["content-type"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
-    let text = answer.text().unwrap();
-    assert!(text.contains("millrace_records_total 3\n"), "{text}");
-    assert!(text.ends_with("# EOF\n"), "{text}");
+    let client = reqwest::blocking::Client::new();
+    // As Prometheus asks.
+    let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2";
+    for (accept, kind, family, is_open) in [
+        (
+            prometheus,
+            "application/openmetrics-text",
+            "millrace_records",
+            true,
+        ),
+        (
+            "*/*",
+            "text/plain; version=0.0.4",
+            "millrace_records_total",
+            false,
+        ),
+    ] {
+        let answer = client.get(&url).header("accept", accept).send().unwrap();
+        let found = answer.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(found.starts_with(kind), "{found}");
+        let text = answer.text().unwrap();
+        assert!(text.contains("millrace_records_total 3\n"), "{text}");
+        let declared = format!("# TYPE {family} counter\n");
+        assert!(text.contains(&declared), "{text}");
+        assert_eq!(text.ends_with("# EOF\n"), is_open, "{text}");
+    }
 }
 
 #[test]

@@ -2,8 +2,14 @@
 
 use std::process::{Child, Command, Stdio};
 
-use millrace_boot::trace::TraceContext;
-use millrace_boot::{LogFormat, Shutdown, TelemetrySettings, install};
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_boot::trace::{Kind, Place, Span};
+use millrace_boot::{
+    LogFormat, Shutdown, TelemetrySettings, export_metrics, install, register_metrics,
+};
+use prometheus_client::registry::Registry;
 
 const ROLE: &str = "BOOT_TEST_ROLE";
 const ENDPOINT: &str = "BOOT_TEST_ENDPOINT";
@@ -38,6 +44,8 @@ fn plays_its_role() {
         Ok("logs as text") => log(LogFormat::Text),
         Ok("logs as JSON") => log(LogFormat::Json),
         Ok("traces") => trace(),
+        Ok("decides against traces") => trace_nothing(),
+        Ok("sends metrics") => send_metrics(),
         Ok(other) => panic!("unknown role {other}"),
         Err(_) => {}
     }
@@ -66,22 +74,54 @@ fn log(format: LogFormat) {
     let _telemetry = install(&settings, "boot-test").unwrap();
     tracing::info!(partition = 3, "record rejected");
     tracing::debug!("not at this level");
-    let span = tracing::info_span!("work");
-    assert_eq!(TraceContext::of(&span), None, "no endpoint, no trace");
+    let span = Span::enter(None, Kind::Internal, || "work".to_owned());
+    assert_eq!(span.place(), None, "no endpoint, no trace");
+}
+
+fn settings() -> TelemetrySettings {
+    TelemetrySettings {
+        otlp_endpoint: Some(std::env::var(ENDPOINT).unwrap()),
+        ..TelemetrySettings::default()
+    }
 }
 
 fn trace() {
+    let _telemetry = install(&settings(), "boot-test").unwrap();
+    let caller = Place::parse(CALLER.as_bytes());
+    let span = Span::enter(caller, Kind::Server, || "work of the child".to_owned());
+    println!("\n{}", span.place().unwrap().traceparent());
+    // Decided by the caller, and so for all that follows.
+    let quiet = CALLER.replace("-01", "-00");
+    let quiet = Span::enter(Place::parse(quiet.as_bytes()), Kind::Server, || {
+        unreachable!("it is not recorded")
+    });
+    assert!(!quiet.is_live());
+    assert!(quiet.place().is_some_and(|place| !place.is_sampled()));
+}
+
+fn trace_nothing() {
     let settings = TelemetrySettings {
-        otlp_endpoint: Some(std::env::var(ENDPOINT).unwrap()),
-        ..TelemetrySettings::default()
+        trace_ratio: 0.0,
+        ..settings()
     };
     let _telemetry = install(&settings, "boot-test").unwrap();
-    let span = tracing::info_span!("work of the child");
-    let caller = TraceContext {
-        traceparent: CALLER.to_owned(),
-        tracestate: None,
+    for _ in 0..1000 {
+        let span = Span::enter(None, Kind::Server, || unreachable!("none is recorded"));
+        let place = span.place().unwrap();
+        let next = Place::parse(place.traceparent().as_bytes());
+        assert!(next.is_some_and(|next| !next.is_sampled()));
+    }
+    let caller = Place::parse(CALLER.as_bytes());
+    let span = Span::enter(caller, Kind::Server, || "the caller decides".to_owned());
+    assert!(span.is_live());
+}
+
+fn send_metrics() {
+    let settings = TelemetrySettings {
+        metrics_interval: Duration::from_secs(60),
+        ..settings()
     };
-    caller.adopt(&span);
-    let here = TraceContext::of(&span).unwrap();
-    println!("\n{}", here.traceparent);
+    let mut registry = Registry::default();
+    register_metrics(&mut registry);
+    let _last = export_metrics(&settings, "boot-test", &Arc::new(registry)).unwrap();
 }

@@ -113,6 +113,37 @@ fn span_joins_the_callers_trace_and_reaches_the_collector() {
     }
 }
 
+#[test]
+fn with_a_ratio_of_nothing_only_the_callers_own_traces_are_sent() {
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let request = std::thread::spawn(move || answer_one(&collector));
+    run("decides against traces", Some(&endpoint));
+    let request = String::from_utf8_lossy(&request.join().unwrap()).into_owned();
+    assert!(request.contains("the caller decides"), "{request}");
+}
+
+#[test]
+fn metrics_reach_the_collector_at_the_latest_when_the_process_ends() {
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let request = std::thread::spawn(move || answer_one(&collector));
+    run("sends metrics", Some(&endpoint));
+    let request = String::from_utf8_lossy(&request.join().unwrap()).into_owned();
+    assert!(request.starts_with("POST /v1/metrics "), "{request}");
+    for part in ["millrace_telemetry_spans", "dropped", "boot-test"] {
+        assert!(request.contains(part), "{request}");
+    }
+}
+
+#[test]
+fn a_collector_that_is_away_keeps_nobody() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    run("traces", Some(&endpoint));
+}
+
 /// Takes one HTTP request, answers 200 and returns its bytes.
 fn answer_one(collector: &TcpListener) -> Vec<u8> {
     let (mut connection, _) = collector.accept().unwrap();

@@ -62,12 +62,26 @@ impl Release {
         Self::Deadline,
         Self::Drain,
     ];
+
+    /// For metrics and traces.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Bytes => "bytes",
+            Self::Idle => "idle",
+            Self::Delay => "delay",
+            Self::Deadline => "deadline",
+            Self::Drain => "drain",
+        }
+    }
 }
 
 /// What one engine thread does next; all pieces are of one row shape.
 #[derive(Debug)]
 pub(crate) struct Batch<T> {
     pub(crate) pieces: Vec<T>,
+    /// When each of them was pushed.
+    pub(crate) since: Vec<Instant>,
     pub(crate) rows: usize,
     pub(crate) release: Release,
     /// To be charged for when it has run.
@@ -272,6 +286,7 @@ impl<T> State<T> {
         };
         let batch = Batch {
             pieces: Vec::new(),
+            since: Vec::new(),
             rows: 0,
             release,
             turn,
@@ -367,6 +382,7 @@ impl<T> Waiting<T> {
             batch.rows += entry.rows;
             bytes += entry.bytes;
             batch.pieces.push(entry.work);
+            batch.since.push(entry.since);
         }
         if batch.rows >= limits.max_rows {
             batch.release = Release::Rows;

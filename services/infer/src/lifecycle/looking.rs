@@ -25,6 +25,9 @@ impl Lifecycle {
                 .set_backlog(&model.name, model.backlog_records());
             if std::mem::take(&mut model.has_news) {
                 let descriptors = model.descriptors(&self.office.replica);
+                let states = descriptors.iter().map(|it| (it.version, it.state));
+                let states: Vec<_> = states.collect();
+                self.office.metrics.tell_states(&model.name, &states);
                 self.publisher.publish(&model.name, descriptors);
             }
         }
@@ -32,6 +35,7 @@ impl Lifecycle {
             let stays = !model.is_gone() || model.control_offset >= 0;
             if !stays {
                 info!(model = name, "the model is gone");
+                self.office.metrics.tell_states(name, &[]);
             }
             stays
         });

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
+use millrace_boot::{Latency, TracedLatency, traced_latency};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,8 +11,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::{
-    BATCH_ROWS, BATCHES, ENGINE_REBUILDS, ENGINE_SECONDS, IMAGE_SECONDS, ISOLATION_RUNS,
-    MAX_BATCH_ROWS, MODEL_AVAILABLE, ROWS,
+    BATCH_ROWS, BATCHES, ENCODE_SECONDS, ENGINE_BUSY_RATIO, ENGINE_REBUILDS, ENGINE_SECONDS,
+    ENGINES, IMAGE_SECONDS, ISOLATION_RUNS, MAX_BATCH_ROWS, MODEL_AVAILABLE, QUEUE_WAIT_SECONDS,
+    ROWS,
 };
 use crate::batch::Release;
 
@@ -36,7 +38,11 @@ pub(super) struct Versions {
     batch_rows: Histograms,
     max_batch_rows: Family<Version, Gauge<i64, AtomicI64>>,
     engine_seconds: EngineHistograms,
-    image_seconds: EngineHistograms,
+    queue_wait: Family<Version, Latency>,
+    encode: Family<Version, Latency>,
+    busy_ratio: Family<Version, Gauge<f64, AtomicU64>>,
+    engines: Family<Version, Gauge<i64, AtomicI64>>,
+    image_seconds: Family<Version, Latency>,
     isolation_runs: Family<Version, Counter>,
     engine_rebuilds: Family<Version, Counter>,
     available: Family<Version, Gauge<i64, AtomicI64>>,
@@ -56,16 +62,11 @@ impl Default for Histograms {
 }
 
 #[derive(Clone, Debug)]
-struct EngineHistograms(Family<Version, Histogram, fn() -> Histogram>);
+struct EngineHistograms(Family<Version, TracedLatency, fn() -> TracedLatency>);
 
 impl Default for EngineHistograms {
     fn default() -> Self {
-        Self(Family::new_with_constructor(|| {
-            Histogram::new([
-                20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1,
-                0.2, 0.5, 1.0, 2.0, 5.0,
-            ])
-        }))
+        Self(Family::new_with_constructor(traced_latency))
     }
 }
 
@@ -91,8 +92,24 @@ impl Versions {
         registry.register(
             IMAGE_SECONDS,
             "Duration of decoding and resizing each image",
-            self.image_seconds.0,
+            self.image_seconds,
         );
+        registry.register(
+            QUEUE_WAIT_SECONDS,
+            "Time that rows waited for an engine",
+            self.queue_wait,
+        );
+        registry.register(
+            ENCODE_SECONDS,
+            "Duration of making a batch's outputs records and handing them over",
+            self.encode,
+        );
+        registry.register(
+            ENGINE_BUSY_RATIO,
+            "Share of the engines' time that was spent in runs lately",
+            self.busy_ratio,
+        );
+        registry.register(ENGINES, "Engine threads", self.engines);
         registry.register(
             ISOLATION_RUNS,
             "Runs to find the record that fails",
@@ -121,7 +138,11 @@ impl Versions {
             batch_rows: self.batch_rows.0.get_or_create_owned(&by_version),
             max_batch_rows: self.max_batch_rows.get_or_create_owned(&by_version),
             engine_seconds: self.engine_seconds.0.get_or_create_owned(&by_version),
-            image_seconds: self.image_seconds.0.get_or_create_owned(&by_version),
+            image_seconds: self.image_seconds.get_or_create_owned(&by_version),
+            queue_wait: self.queue_wait.get_or_create_owned(&by_version),
+            encode: self.encode.get_or_create_owned(&by_version),
+            busy_ratio: self.busy_ratio.get_or_create_owned(&by_version),
+            engines: self.engines.get_or_create_owned(&by_version),
             isolation_runs: self.isolation_runs.get_or_create_owned(&by_version),
             engine_rebuilds: self.engine_rebuilds.get_or_create_owned(&by_version),
             available: self.available.get_or_create_owned(&by_version),
@@ -138,8 +159,12 @@ pub(crate) struct VersionMetrics {
     pub(crate) rows: Counter<u64, AtomicU64>,
     batch_rows: Histogram,
     pub(crate) max_batch_rows: Gauge<i64, AtomicI64>,
-    pub(crate) engine_seconds: Histogram,
-    pub(crate) image_seconds: Histogram,
+    pub(crate) engine_seconds: TracedLatency,
+    pub(crate) image_seconds: Latency,
+    pub(crate) queue_wait: Latency,
+    pub(crate) encode: Latency,
+    pub(crate) busy_ratio: Gauge<f64, AtomicU64>,
+    pub(crate) engines: Gauge<i64, AtomicI64>,
     pub(crate) isolation_runs: Counter<u64, AtomicU64>,
     pub(crate) engine_rebuilds: Counter<u64, AtomicU64>,
     pub(crate) available: Gauge<i64, AtomicI64>,
@@ -152,7 +177,7 @@ impl VersionMetrics {
         let labels = VersionRelease {
             model: self.version.model.clone(),
             version: self.version.version,
-            release: name(release),
+            release: release.name(),
         };
         self.families.batches.get_or_create(&labels).inc();
         self.batch_rows
@@ -165,7 +190,11 @@ impl VersionMetrics {
         self.families.batch_rows.0.remove(&self.version);
         self.families.max_batch_rows.remove(&self.version);
         self.families.engine_seconds.0.remove(&self.version);
-        self.families.image_seconds.0.remove(&self.version);
+        self.families.image_seconds.remove(&self.version);
+        self.families.queue_wait.remove(&self.version);
+        self.families.encode.remove(&self.version);
+        self.families.busy_ratio.remove(&self.version);
+        self.families.engines.remove(&self.version);
         self.families.isolation_runs.remove(&self.version);
         self.families.engine_rebuilds.remove(&self.version);
         self.families.available.remove(&self.version);
@@ -173,19 +202,8 @@ impl VersionMetrics {
             self.families.batches.remove(&VersionRelease {
                 model: self.version.model.clone(),
                 version: self.version.version,
-                release: name(release),
+                release: release.name(),
             });
         }
-    }
-}
-
-fn name(release: Release) -> &'static str {
-    match release {
-        Release::Rows => "rows",
-        Release::Bytes => "bytes",
-        Release::Idle => "idle",
-        Release::Delay => "delay",
-        Release::Deadline => "deadline",
-        Release::Drain => "drain",
     }
 }

@@ -142,7 +142,7 @@ impl Work {
             return;
         };
         let seconds = &station.metrics.image_seconds;
-        let seen = |taken: std::time::Duration| seconds.observe(taken.as_secs_f64());
+        let seen = |taken: std::time::Duration| seconds.observe(taken);
         match self
             .plan
             .decode((record, &station.inputs), &self.limits, &seen)

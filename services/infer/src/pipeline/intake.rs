@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
+use millrace_boot::trace::{self, Kind, Place, Span};
 use millrace_kafka::{Intake, IntakeError, Record, StartAt, Ticket, TopicPartition};
 use millrace_wire::Status;
 use millrace_wire::headers::{HeaderError, ID, REPLY_TO, RequestHeaders};
@@ -54,6 +56,27 @@ fn read_headers(record: &Record) -> (RequestHeaders, Option<Refusal>) {
     }
 }
 
+/// The record's stay here, in the trace that it came with.
+fn span_of(record: &Record, headers: &RequestHeaders, model: &str) -> Span {
+    if !trace::is_on() {
+        return Span::OFF;
+    }
+    let parent = headers.traceparent.as_ref();
+    let parent = parent.and_then(|parent| Place::parse(parent.as_bytes()));
+    let mut span = Span::enter(parent, Kind::Consumer, || format!("process {model}"));
+    if span.is_live() {
+        span.set("messaging.system", "kafka");
+        span.set("messaging.destination.name", &*record.topic);
+        span.set(
+            "messaging.destination.partition.id",
+            i64::from(record.partition),
+        );
+        span.set("messaging.kafka.offset", record.offset);
+        span.set("millrace.model", model);
+    }
+    span
+}
+
 /// Id and reply address of a record whose headers are otherwise unusable, so that its sender hears of it.
 fn address_only(record: &Record, error: &HeaderError) -> RequestHeaders {
     if matches!(
@@ -96,6 +119,7 @@ impl Intake for RequestIntake {
         ticket.grow(usize::try_from(fetched_bytes).unwrap_or(0));
         let arrival = Arrival {
             priority: self.priority,
+            span: span_of(&record, &headers, self.reception.results().model()),
             record,
             ticket,
             lane,
@@ -135,6 +159,12 @@ impl Intake for RequestIntake {
     }
 
     fn tick(&mut self) {
+        let now = Instant::now();
+        for slot in self.routes.table().slots.values() {
+            if let Some(station) = slot.station() {
+                station.report_load(now);
+            }
+        }
         let depth = depth(self.routes.table());
         let metrics = self.reception.results().metrics();
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);

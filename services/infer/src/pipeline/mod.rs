@@ -27,6 +27,7 @@ mod intake;
 mod lane;
 mod lanes;
 mod limit;
+mod load;
 mod outcome;
 mod porters;
 mod reading;

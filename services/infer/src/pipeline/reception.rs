@@ -1,6 +1,7 @@
 //! A record that has been routed: checked against its version's signature, cut into pieces and queued, or refused.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use millrace_wire::{Decoder, Limits, Status};
 use tracing::debug;
@@ -60,6 +61,7 @@ impl Reception {
             let request = Request::new(arrival, Content::Bytes(None), Some(served));
             return self.refuse(request, refusal);
         };
+        let began = Instant::now();
         let instances = match self.decoder.decode(value) {
             Ok(instances) => instances,
             Err(error) => {
@@ -73,6 +75,7 @@ impl Reception {
             let content = Content::Instances(instances);
             return self.refuse(Request::new(arrival, content, Some(served)), refusal);
         }
+        self.results.metrics().decode.observe(began.elapsed());
         if let Some(decoding) = &station.decoding {
             let request = Request::new(arrival, Content::Instances(instances), Some(served));
             return decoding.push(station, request);
@@ -96,6 +99,7 @@ impl Reception {
 /// Refuses a record before inference.
 pub(super) fn refuse(results: &Results, request: Request, refusal: Refusal) {
     debug!(
+        trace_id = request.trace_id().map(display),
         topic = %request.record.topic, partition = request.record.partition, offset = request.record.offset,
         stage = refusal.stage.name(), reason = refusal.sentence, "record refused"
     );

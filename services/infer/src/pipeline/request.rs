@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use millrace_boot::trace::{Place, Span, TraceId};
 use millrace_claims::Object;
 use millrace_kafka as kafka;
 use millrace_wire as wire;
@@ -26,6 +27,8 @@ pub(crate) struct Arrival {
     pub(crate) headers: RequestHeaders,
     /// Where the value lies that the record does not have itself; it is fetched before it is decoded.
     pub(crate) claim: Option<Object>,
+    /// From here until the result is acknowledged.
+    pub(crate) span: Span,
 }
 
 impl Arrival {
@@ -57,9 +60,18 @@ pub(crate) struct Request {
     pub(crate) sequence: u64,
     /// The record itself has no value: it was fetched.
     is_claimed: bool,
-    ticket: Mutex<Option<kafka::Ticket>>,
+    /// Where its span is in the trace; its result carries it on.
+    place: Option<Place>,
+    open: Mutex<Option<Open>>,
     /// Only for a record that was cut into several pieces.
     answer: Option<Mutex<Answer>>,
+}
+
+/// What ends with a request.
+#[derive(Debug)]
+struct Open {
+    ticket: kafka::Ticket,
+    span: Span,
 }
 
 /// The record's value.
@@ -94,7 +106,11 @@ impl Request {
             priority: arrival.priority,
             lane: arrival.lane,
             is_claimed: arrival.claim.is_some(),
-            ticket: Mutex::new(Some(arrival.ticket)),
+            place: arrival.span.place(),
+            open: Mutex::new(Some(Open {
+                ticket: arrival.ticket,
+                span: arrival.span,
+            })),
             answer: None,
         }
     }
@@ -147,21 +163,21 @@ impl Request {
 
     /// The hold of the partition under which the record was read; `None` once it is finished.
     pub(crate) fn tenure(&self) -> Option<kafka::Tenure> {
-        self.ticket().as_ref().map(kafka::Ticket::tenure)
+        self.open().as_ref().map(|open| open.ticket.tenure())
     }
 
     /// Whether the partition is still ours.
     pub(crate) fn is_current(&self) -> bool {
-        self.ticket()
+        self.open()
             .as_ref()
-            .is_some_and(kafka::Ticket::is_current)
+            .is_some_and(|open| open.ticket.is_current())
     }
 
     /// The outcome is durable: the record's offset may be committed.
     pub(crate) fn finish(&self) {
-        let ticket = self.ticket().take();
-        if let Some(ticket) = ticket {
-            ticket.done();
+        let open = self.open().take();
+        if let Some(open) = open {
+            open.ticket.done();
         }
     }
 
@@ -171,7 +187,27 @@ impl Request {
         Some(answer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn ticket(&self) -> MutexGuard<'_, Option<kafka::Ticket>> {
-        self.ticket.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where its span is in the trace; `None` where no traces are collected.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.place
+    }
+
+    /// For logs: the trace of this process, or else the one that the record names.
+    pub(crate) fn trace_id(&self) -> Option<TraceId> {
+        let named = || Place::parse(self.headers.traceparent.as_ref()?.as_bytes());
+        self.place.or_else(named).map(|place| place.trace_id())
+    }
+
+    /// Says in the trace why there is no answer.
+    pub(crate) fn fail(&self, sentence: &str) {
+        if self.place.is_some_and(|place| place.is_sampled())
+            && let Some(open) = self.open().as_mut()
+        {
+            open.span.fail(sentence);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

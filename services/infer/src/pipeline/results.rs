@@ -215,6 +215,9 @@ impl Results {
             return;
         }
         let Outcome { request, verdict } = outcome;
+        if let Verdict::Refusal(refusal) = &verdict {
+            request.fail(&refusal.sentence);
+        }
         if reply_only {
             return self.reply_alone(&request, verdict);
         }
@@ -259,8 +262,10 @@ impl Results {
         if sabotage::is_missing(Guard::Acknowledgement) {
             request.finish();
         }
+        let began = Instant::now();
         let outcome = self.post(record, move |delivery| match delivery {
             Ok(()) => {
+                results.metrics().produce.observe(began.elapsed());
                 results.metrics().count_result(Status::Ok);
                 sent.finish();
             }

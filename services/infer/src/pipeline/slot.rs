@@ -11,6 +11,7 @@ use millrace_wire::{Record, TensorSpec};
 
 use super::Queue;
 use super::decoding::Decoding;
+use super::load::EngineLoad;
 use super::outcome::Refusal;
 use super::request::{Arrival, Part};
 use crate::batch::{Batch, Depth, Piece, Split, Splitter, Turn};
@@ -127,6 +128,7 @@ pub(crate) struct Station {
     /// The bell was rung and nobody has come yet.
     is_called: AtomicBool,
     engines: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) load: EngineLoad,
     /// Milliseconds since the process began.
     last_run: AtomicU64,
 }
@@ -164,6 +166,7 @@ impl Station {
             bell,
             is_called: AtomicBool::new(false),
             engines: Mutex::default(),
+            load: EngineLoad::new(Instant::now()),
             last_run: AtomicU64::new(now_ms()),
         }
     }
@@ -274,6 +277,17 @@ impl Station {
     pub(crate) fn has_ended(&self) -> bool {
         self.engines().retain(|thread| !thread.is_finished());
         self.engines().is_empty()
+    }
+
+    /// Says in the metrics how busy the engines were lately.
+    pub(crate) fn report_load(&self, now: Instant) {
+        let engines = self.engines().len();
+        self.metrics
+            .engines
+            .set(i64::try_from(engines).unwrap_or(i64::MAX));
+        if let Some(ratio) = self.load.ratio(engines, now) {
+            self.metrics.busy_ratio.set(ratio);
+        }
     }
 
     /// A batch begins to run.

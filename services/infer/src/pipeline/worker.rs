@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use millrace_boot::trace::{self, Kind, Span};
 use millrace_wire::{Encoder, Status, Tensor};
 use tracing::{debug, warn};
 
@@ -14,7 +15,7 @@ use super::outcome::{Outcome, Refusal, Settled, Stage, Verdict};
 use super::request::{Content, Part, Request};
 use super::results::Results;
 use super::slot::Station;
-use crate::batch::{Condemned, OutputRows, Rows, assemble, encode, isolate};
+use crate::batch::{Condemned, OutputRows, Release, Rows, assemble, encode, isolate};
 use crate::engine::{Engine, EngineError};
 use crate::fatal::panic_message;
 use crate::models::BuildEngine;
@@ -43,6 +44,7 @@ impl Worker {
                 build,
                 station: Arc::clone(&station),
                 results: Arc::clone(&results),
+                span: Span::OFF,
             },
             answers: Answers {
                 encoder: Encoder::default(),
@@ -63,6 +65,11 @@ impl Worker {
         let station = Arc::clone(&self.station);
         while let Some(batch) = station.take() {
             station.mark_run();
+            let taken = Instant::now();
+            for since in &batch.since {
+                let waited = taken.saturating_duration_since(*since);
+                station.metrics.queue_wait.observe(waited);
+            }
             let mut parts = self.answers.still_wanted(batch.pieces);
             let suspects = self.apart.take(&mut parts);
             self.run_apart(suspects);
@@ -71,9 +78,11 @@ impl Worker {
             }
             let rows = parts.iter().map(|part| part.rows.len()).sum();
             station.metrics.count_batch(batch.release, rows);
+            self.engine.span = batch_span(&station, &parts, batch.release);
             let start = Instant::now();
             self.run_batch(&parts);
             let took = start.elapsed();
+            self.engine.span = Span::OFF;
             station.charge(batch.turn, took);
             let metrics = self.answers.results.metrics();
             metrics.count_engine_time(batch.turn.priority, took);
@@ -136,6 +145,25 @@ impl Worker {
     }
 }
 
+/// The span of a batch: linked to those of its records, if any of them is recorded.
+fn batch_span(station: &Station, parts: &[Part], release: Release) -> Span {
+    if !trace::is_on() {
+        return Span::OFF;
+    }
+    let places = parts.iter().filter_map(|part| part.request.place());
+    let model = &station.served.name;
+    let mut span = Span::batch(places, Kind::Internal, || format!("batch {model}"));
+    if span.is_live() {
+        span.set("millrace.model", model.as_str());
+        span.set("millrace.version", station.served.version);
+        span.set("millrace.batch.records", parts.len());
+        let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
+        span.set("millrace.batch.rows", rows);
+        span.set("millrace.batch.release", release.name());
+    }
+    span
+}
+
 /// The engine, built anew after a panic.
 struct Runner {
     /// `None` only when it could not be built again; the process is stopping then.
@@ -144,6 +172,8 @@ struct Runner {
     build: BuildEngine,
     station: Arc<Station>,
     results: Arc<Results>,
+    /// Of the batch that is running.
+    span: Span,
 }
 
 impl Runner {
@@ -160,11 +190,14 @@ impl Runner {
         let places = records.map(|record| (record.partition, record.offset));
         let running = self.journal.begin(topic, places);
         let start = Instant::now();
+        self.station.load.begin(start);
         let outcome = catch_unwind(AssertUnwindSafe(|| engine.run(inputs)));
-        self.station
-            .metrics
-            .engine_seconds
-            .observe(start.elapsed().as_secs_f64());
+        let end = Instant::now();
+        self.station.load.end(end);
+        let seconds = end.saturating_duration_since(start).as_secs_f64();
+        let exemplar = self.span.place().and_then(|place| place.exemplar());
+        let histogram = &self.station.metrics.engine_seconds;
+        histogram.observe(seconds, exemplar, None);
         drop(running);
         outcome.unwrap_or_else(|panic| {
             let message = panic_message(&*panic);
@@ -238,6 +271,7 @@ impl Answers {
 
     /// Sends the outputs of a run, which hold the rows of `parts` one after another.
     fn answer(&mut self, parts: &[Part], outputs: Vec<Tensor>) {
+        let began = Instant::now();
         let outputs = Arc::new(outputs);
         let mut rows_answered: u64 = 0;
         let mut start = 0;
@@ -266,6 +300,7 @@ impl Answers {
             }
         }
         self.station.metrics.rows.inc_by(rows_answered);
+        self.station.metrics.encode.observe(began.elapsed());
     }
 
     fn send(&mut self, request: &Arc<Request>, outputs: &[(&[Tensor], std::ops::Range<usize>)]) {
@@ -288,6 +323,7 @@ impl Answers {
     fn condemn(&self, parts: &[Part], error: &EngineError, failed_runs: i32) {
         for part in parts {
             debug!(
+                trace_id = part.request.trace_id().map(display),
                 topic = %part.request.record.topic, partition = part.request.record.partition,
                 offset = part.request.record.offset, %error, "the model cannot answer this record"
             );

@@ -3,6 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+/// Bytes held for requests in flight. Gauge.
+const HELD_BYTES: &str = "millrace_ingest_held_bytes";
+
 /// The process is full; the caller should try again shortly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Full {
@@ -38,6 +45,12 @@ impl Admission {
         }
     }
 
+    /// Adds what is held to the metrics; call it once per process.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let held = HeldBytes(Arc::clone(&self.shared));
+        registry.register(HELD_BYTES, "Bytes held for requests in flight", held);
+    }
+
     /// Takes one place; it is given back when the [`Place`] is dropped.
     ///
     /// # Errors
@@ -59,6 +72,21 @@ impl Admission {
             shared: Arc::clone(&self.shared),
             size_bytes: 0,
         }
+    }
+}
+
+/// Reads what the admission counts anyway.
+#[derive(Debug)]
+struct HeldBytes(Arc<Shared>);
+
+impl EncodeMetric for HeldBytes {
+    fn encode(&self, mut encoder: MetricEncoder) -> Result<(), std::fmt::Error> {
+        let bytes = self.0.bytes.load(Ordering::Relaxed);
+        encoder.encode_gauge(&i64::try_from(bytes).unwrap_or(i64::MAX))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
     }
 }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace_boot::trace::{Kind, Span};
 use millrace_kafka::{Delivered, Record as ReplyRecord};
 use millrace_wire::headers::ResultHeadersRef;
 use millrace_wire::{Limits, Record, Status};
 use tokio::time::Instant;
-use tracing::{Instrument, Span};
+use tracing::debug;
+use tracing::field::display;
 
 use super::admission::{Place, Reservation};
 use super::catalog::Served;
@@ -71,9 +73,10 @@ impl Exchange {
         if clock.has_passed() {
             return Err(Error::Expired { timeout });
         }
-        let span =
-            tracing::info_span!("predict", model = %served.model, caller = head.caller.name());
-        head.trace.join(&span);
+        let name = || format!("predict {}", served.model);
+        let span = Span::enter(head.trace.place(), Kind::Server, name);
+        let mut span = span.begun_before(head.at.elapsed());
+        span.set("millrace.model", served.model.as_str());
         let dropped = u64::from(head.trace.dropped);
         front.metrics.trace_dropped.inc_by(dropped);
         Ok(Self {
@@ -174,6 +177,19 @@ impl Exchange {
     /// # Errors
     /// Those of `work`.
     pub(crate) async fn parse<T: Send + 'static>(
+        &mut self,
+        size_bytes: usize,
+        work: impl FnOnce(&Served) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let began = Instant::now();
+        let done = self.work_on(size_bytes, work).await;
+        self.front
+            .metrics
+            .parsed(&self.served.model, began.elapsed());
+        self.judged(done)
+    }
+
+    async fn work_on<T: Send + 'static>(
         &self,
         size_bytes: usize,
         work: impl FnOnce(&Served) -> Result<T, Error> + Send + 'static,
@@ -184,6 +200,18 @@ impl Exchange {
         let served = Arc::clone(&self.served);
         let done = tokio::task::spawn_blocking(move || work(&served)).await;
         done.map_err(|_| Error::Worker)?
+    }
+
+    /// Says in the trace and in the log why there is no answer, if there is none.
+    fn judged<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &outcome {
+            if self.span.is_live() {
+                self.span.fail(&error.to_string());
+            }
+            let trace_id = self.span.place().map(|place| display(place.trace_id()));
+            debug!(trace_id, id = %self.id, model = self.served.model, %error, "not answered");
+        }
+        outcome
     }
 
     /// Sends one Arrow record to infer and waits for what it answers. With an
@@ -197,6 +225,10 @@ impl Exchange {
             asked: Instant::now(),
         };
         let answer = self.ask_infer(payload).await;
+        let exemplar = self.span.place().and_then(|place| place.exemplar());
+        let metrics = &self.front.metrics;
+        metrics.waited(&self.served.model, asking.asked.elapsed(), exemplar);
+        let answer = self.judged(answer);
         let rows = answer.as_ref().ok().map(|answer| answer.outputs.rows());
         let Served { model, version, .. } = self.served();
         // Infer may have chosen another one, such as the canary.
@@ -214,8 +246,7 @@ impl Exchange {
         let payload = self.front.large.pack(payload, self.clock.deadline).await?;
         let deadline_unix_ms = self.clock.deadline_unix_ms;
         let question = self.question(payload, deadline_unix_ms, on_sent);
-        let asked = self.front.line.ask(question);
-        let reply = asked.instrument(self.span.clone()).await?;
+        let reply = self.front.line.ask(question).await?;
         self.answer_of(reply).await
     }
 
@@ -234,8 +265,7 @@ impl Exchange {
         let deadline_unix_ms = Clock::new(Instant::now(), useful_for).deadline_unix_ms;
         let payload = self.front.large.pack(payload, self.clock.deadline).await?;
         let question = self.question(payload, deadline_unix_ms, on_sent);
-        let submitted = self.front.line.submit(question);
-        Ok(submitted.instrument(self.span.clone()).await?)
+        Ok(self.front.line.submit(question).await?)
     }
 
     fn question(
@@ -244,12 +274,15 @@ impl Exchange {
         deadline_unix_ms: u64,
         on_sent: Option<OnSent>,
     ) -> Question {
+        let topic: Arc<str> = self.front.topics.requests(&self.served.model).into();
+        let (trace, sending) = std::mem::take(&mut self.trace).sent_within(&self.span, &topic);
         Question {
             id: self.id,
-            topic: self.front.topics.requests(&self.served.model).into(),
+            topic,
             version: self.version,
             payload,
-            trace: std::mem::take(&mut self.trace).continued(&self.span),
+            trace,
+            sending,
             deadline: self.clock.deadline,
             deadline_unix_ms,
             on_sent,

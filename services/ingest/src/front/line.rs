@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use millrace_boot::trace::Span;
 use millrace_kafka::{Delivered, DeliveryError, Headers, OutRecord, Producer, Record, SendError};
 use millrace_wire::headers::{Claim, ReplyTo, RequestHeaders};
 use tokio::sync::oneshot;
@@ -60,6 +61,8 @@ pub(crate) struct Question {
     /// One Arrow record, or where it is.
     pub(crate) payload: Packed,
     pub(crate) trace: TraceContext,
+    /// Ends when the broker has the record.
+    pub(crate) sending: Span,
     /// When nobody waits any more, on this process's clock and on everybody's.
     pub(crate) deadline: Instant,
     pub(crate) deadline_unix_ms: u64,
@@ -179,7 +182,16 @@ impl Line {
     ) -> Result<(), LineError> {
         let id = question.id;
         let on_sent = question.on_sent.take();
+        let mut sending = std::mem::take(&mut question.sending);
         let on_delivery = move |outcome: Result<Delivered, DeliveryError>| {
+            match &outcome {
+                Ok(delivered) => {
+                    sending.set("messaging.kafka.offset", delivered.offset);
+                }
+                Err(error) if sending.is_live() => sending.fail(&error.to_string()),
+                Err(_) => {}
+            }
+            drop(sending);
             if let (Ok(delivered), Some(on_sent)) = (&outcome, on_sent) {
                 on_sent(*delivered);
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millrace_boot::{Latency, TraceLabel, TracedLatency, traced_latency};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -21,6 +22,11 @@ struct Route {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Model {
+    model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
 }
@@ -29,6 +35,10 @@ struct Reason {
 const REQUESTS: &str = "millrace_ingest_requests";
 /// Seconds from a request's head to its answer's head, by route. Histogram.
 const REQUEST_DURATION_SECONDS: &str = "millrace_ingest_request_duration_seconds";
+/// Seconds from a body to a record and from outputs to a body, by model. Histogram.
+const PARSE_SECONDS: &str = "millrace_ingest_parse_seconds";
+/// Seconds from giving a record to the producer to its reply, by model. Histogram.
+const WAIT_SECONDS: &str = "millrace_ingest_wait_seconds";
 /// Requests refused or failed, by reason. Counter.
 const REJECTED: &str = "millrace_ingest_rejected";
 /// Reply records that nobody waits for, by reason. Counter.
@@ -68,6 +78,8 @@ pub(crate) enum Unmatched {
 pub(crate) struct Metrics {
     requests: Family<RouteStatus, Counter>,
     latency: Family<Route, Histogram, fn() -> Histogram>,
+    parse: Family<Model, Latency>,
+    wait: Family<Model, TracedLatency, fn() -> TracedLatency>,
     rejected: Family<Reason, Counter>,
     unmatched: Family<Reason, Counter>,
     /// Requests being worked on.
@@ -99,6 +111,8 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             latency: Family::new_with_constructor(latency_histogram),
+            parse: Family::default(),
+            wait: Family::new_with_constructor(traced_latency),
             rejected: Family::default(),
             unmatched: Family::default(),
             in_flight: Gauge::default(),
@@ -115,6 +129,16 @@ impl Metrics {
             REQUEST_DURATION_SECONDS,
             "Time from a request's head to its answer's head",
             metrics.latency.clone(),
+        );
+        registry.register(
+            PARSE_SECONDS,
+            "Time from a body to a record and from outputs to a body",
+            metrics.parse.clone(),
+        );
+        registry.register(
+            WAIT_SECONDS,
+            "Time from giving a record to the producer to its reply",
+            metrics.wait.clone(),
         );
         registry.register(
             REJECTED,
@@ -177,6 +201,19 @@ impl Metrics {
         self.latency
             .get_or_create(&Route { route })
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts one body that became a record, or outputs that became a body.
+    pub(crate) fn parsed(&self, model: &str, took: Duration) {
+        let model = model.to_owned();
+        self.parse.get_or_create(&Model { model }).observe(took);
+    }
+
+    /// Counts one wait for a reply, in vain or not.
+    pub(crate) fn waited(&self, model: &str, took: Duration, trace: Option<TraceLabel>) {
+        let model = model.to_owned();
+        let wait = self.wait.get_or_create(&Model { model });
+        wait.observe(took.as_secs_f64(), trace, None);
     }
 
     /// Counts one refused or failed request, once.

@@ -1,7 +1,6 @@
 //! W3C trace context of a caller: passed on when well-formed, dropped when not.
 
-use millrace_boot::trace;
-use tracing::Span;
+use millrace_boot::trace::{Kind, Place, Span};
 
 /// A longer `tracestate` is dropped, as the W3C recommendation allows.
 const MAX_TRACESTATE_BYTES: usize = 512;
@@ -47,29 +46,21 @@ impl TraceContext {
         context
     }
 
-    /// Makes a span part of the caller's trace, where traces are collected.
-    pub(crate) fn join(&self, span: &Span) {
-        if let Some(traceparent) = self.traceparent.clone() {
-            let tracestate = self.tracestate.clone();
-            trace::TraceContext {
-                traceparent,
-                tracestate,
-            }
-            .adopt(span);
-        }
+    /// Where the caller's trace is.
+    pub(crate) fn place(&self) -> Option<Place> {
+        Place::parse(self.traceparent.as_ref()?.as_bytes())
     }
 
-    /// The place of `span`, for the next process; the caller's own place where
-    /// no traces are collected.
-    pub(crate) fn continued(self, span: &Span) -> Self {
-        match trace::TraceContext::of(span) {
-            Some(place) => Self {
-                traceparent: Some(place.traceparent),
-                tracestate: place.tracestate,
-                dropped: self.dropped,
-            },
-            None => self,
+    /// A span for sending a request to `topic`, inside of `span`, and what travels with the record: the place of the
+    /// new span, or the caller's own headers where no traces are collected.
+    pub(crate) fn sent_within(mut self, span: &Span, topic: &str) -> (Self, Span) {
+        let mut sending = Span::follow(span.place(), Kind::Producer, || format!("send {topic}"));
+        sending.set("messaging.system", "kafka");
+        sending.set("messaging.destination.name", topic);
+        if let Some(place) = sending.place() {
+            self.traceparent = Some(place.traceparent());
         }
+        (self, sending)
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 "/metrics",
                 "metrics",
                 "Metrics for Prometheus",
-                &[(METRICS, "Text")],
+                &[(OPEN_METRICS, "Text"), (CLASSIC_METRICS, "Text")],
             )
         },
         ask(
@@ -53,7 +53,8 @@ pub(super) fn operations() -> Vec<Operation> {
     all.map(|it| Operation { tag: TAG, ..it }).into()
 }
 
-const METRICS: &str = "application/openmetrics-text";
+const OPEN_METRICS: &str = "application/openmetrics-text";
+const CLASSIC_METRICS: &str = "text/plain";
 
 fn ask(
     path: &'static str,

@@ -164,12 +164,17 @@ impl Drafts {
         let passed_on = &request.record.headers;
         let is_bearable = passed_on.len() <= headers::MAX_HEADERS
             && passed_on.size_bytes() <= headers::MAX_HEADER_BYTES;
+        let place = request.place();
         if luggage == Luggage::Whole && is_bearable {
             for (name, value) in passed_on.iter() {
-                if !OUR_HEADERS.contains(&name) {
+                let is_renewed = name == headers::TRACEPARENT && place.is_some();
+                if !OUR_HEADERS.contains(&name) && !is_renewed {
                     all.push(name.to_owned(), value.map(<[u8]>::to_vec));
                 }
             }
+        }
+        if let Some(place) = place.filter(|_| luggage == Luggage::Whole) {
+            all.push_text(headers::TRACEPARENT, place.traceparent());
         }
         all
     }

@@ -202,6 +202,7 @@ impl Transactor {
             .collect();
         let counts = bundle.counts();
         let records = bundle.take_records();
+        let began = Instant::now();
         let outcome = self.transactions.commit(&Transaction {
             records: &records,
             progress: &progress,
@@ -211,8 +212,9 @@ impl Transactor {
                     || advances.iter().all(|it| it.tenure.is_current())
             },
         });
-        if outcome.is_err() {
-            bundle.give_back(records, &counts);
+        match &outcome {
+            Ok(()) => self.metrics.produce.observe(began.elapsed()),
+            Err(_) => bundle.give_back(records, &counts),
         }
         outcome
     }
