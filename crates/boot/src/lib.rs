@@ -27,9 +27,9 @@
 mod admin;
 mod exposition;
 mod health;
-mod probe;
 mod latency;
 mod otlp;
+mod probe;
 mod reload;
 mod settings;
 mod shutdown;
@@ -38,8 +38,8 @@ pub mod trace;
 
 pub use admin::{AdminError, AdminServer, AdminSettings, admin_routes, write_port_file};
 pub use health::{Gate, Health};
-pub use probe::{ProbeError, ask_ready, ask_ready_over, connect};
 pub use latency::{Latency, TraceLabel, TracedLatency, traced_latency};
+pub use probe::{ProbeError, ask_ready, ask_ready_over, connect};
 pub use reload::Reload;
 pub use settings::{CommonArgs, InvalidSetting, SettingsError, Validate, confirm_valid, load};
 pub use shutdown::Shutdown;

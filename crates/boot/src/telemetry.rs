@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use crate::otlp::{Collector, Exporter, MetricExport, totals};
+use crate::otlp::{Address, Exporter, MetricExport, totals};
 use crate::settings::{InvalidSetting, Validate};
 use crate::trace::Tracer;
 
@@ -145,9 +145,6 @@ pub enum TelemetryError {
     /// A setting of the section is wrong.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
-    /// The exporter of traces could not be built.
-    #[error("cannot send to telemetry.otlp_endpoint")]
-    Collector(#[from] reqwest::Error),
     /// The thread of an exporter could not start.
     #[error("cannot start a thread that sends to telemetry.otlp_endpoint")]
     Thread(#[from] io::Error),
@@ -179,7 +176,7 @@ pub fn install(
     let Some(endpoint) = &settings.otlp_endpoint else {
         return Ok(Telemetry { spans: None });
     };
-    let spans = Exporter::start(Collector::new(endpoint, service)?)?;
+    let spans = Exporter::start(Address::new(endpoint, service))?;
     Tracer::install(spans.queue(), settings.trace_ratio);
     Ok(Telemetry { spans: Some(spans) })
 }
@@ -192,7 +189,7 @@ pub fn register_metrics(registry: &mut Metrics) {
 /// Sends the metrics of `service` to the collector from now on, where the settings say so.
 ///
 /// # Errors
-/// When no client can be built or no thread started.
+/// When the thread cannot start.
 pub fn export_metrics(
     settings: &TelemetrySettings,
     service: &'static str,
@@ -202,8 +199,8 @@ pub fn export_metrics(
     let Some(endpoint) = settings.otlp_endpoint.as_ref().filter(|_| !every.is_zero()) else {
         return Ok(MetricsOverOtlp(None));
     };
-    let collector = Collector::new(endpoint, service)?;
-    let export = MetricExport::start(collector, Arc::clone(registry), every)?;
+    let address = Address::new(endpoint, service);
+    let export = MetricExport::start(address, Arc::clone(registry), every)?;
     Ok(MetricsOverOtlp(Some(export)))
 }
 

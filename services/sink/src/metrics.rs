@@ -88,11 +88,13 @@ impl Metrics {
             skipped_offsets: Family::default(),
             reloads: Family::default(),
         };
-        metrics.register_in(registry.sub_registry_with_prefix("millrace_sink"));
+        let registry = registry.sub_registry_with_prefix("millrace_sink");
+        metrics.register_writing(registry);
+        metrics.register_trouble(registry);
         metrics
     }
 
-    fn register_in(&self, registry: &mut Registry) {
+    fn register_writing(&self, registry: &mut Registry) {
         registry.register("rows", "Rows written", self.rows.clone());
         registry.register(
             "records",
@@ -121,16 +123,6 @@ impl Metrics {
             self.delay_seconds.clone(),
         );
         registry.register(
-            "commit_failures",
-            "Attempts to write a batch that failed and were repeated",
-            self.commit_failures.clone(),
-        );
-        registry.register(
-            "fenced",
-            "Batches given up because another process owns the partition",
-            self.fenced.clone(),
-        );
-        registry.register(
             "pending_bytes",
             "Bytes of records read and not yet written",
             self.pending_bytes.clone(),
@@ -139,6 +131,19 @@ impl Metrics {
             "oldest_pending_seconds",
             "Age of the oldest record that is read and not yet written",
             self.oldest_seconds.clone(),
+        );
+    }
+
+    fn register_trouble(&self, registry: &mut Registry) {
+        registry.register(
+            "commit_failures",
+            "Attempts to write a batch that failed and were repeated",
+            self.commit_failures.clone(),
+        );
+        registry.register(
+            "fenced",
+            "Batches given up because another process owns the partition",
+            self.fenced.clone(),
         );
         registry.register(
             "dead_letters",

@@ -44,7 +44,7 @@ fn show() -> Shown {
         "[[pipelines]]\nname = \"rows\"\nmodels = [\"digits\"]\n\
          destination = {{ type = \"sqlite\", path = {database:?} }}\n\
          [[pipelines]]\nname = \"files\"\nmodels = [\"digits\"]\nroll = {{ age = \"200ms\" }}\n\
-         destination = {{ type = \"parquet\", path = {files:?} }}\n"
+         destination = {{ type = \"files\", url = {files:?} }}\n"
     );
     let mut services = [
         line.ingest(""),
@@ -93,7 +93,6 @@ fn show() -> Shown {
 
 /// Waits until every record is where it ends.
 fn wait_until_still([_, infer, sink]: &[Process; 3]) {
-    #[expect(clippy::cast_precision_loss, reason = "a dozen")]
     let (answers, results) = ((ANSWERED + 3) as f64, (ANSWERED + 4) as f64);
     wait_for(PATIENCE, "all results", || {
         (infer.metric("millrace_infer_results_total") >= answers).then_some(())
@@ -296,7 +295,6 @@ fn sum(name: &str, wanted: &[(&str, &str)]) -> f64 {
 
 #[test]
 fn what_was_accepted_is_what_was_answered_or_dead_lettered_and_nothing_is_left() {
-    #[expect(clippy::cast_precision_loss, reason = "a dozen")]
     let answered = (ANSWERED + 1) as f64;
     let accepted = sum(
         "millrace_kafka_produced_records_total",
@@ -363,7 +361,6 @@ fn every_stage_has_timed_what_went_through_it() {
         ("millrace_sink_delay_seconds", 2),
     ] {
         let count = sum(&format!("{name}_count"), &[]);
-        #[expect(clippy::cast_precision_loss, reason = "a dozen")]
         let least = least as f64;
         assert!(count >= least, "{name}: {count}");
         assert!(sum(&format!("{name}_sum"), &[]) > 0.0, "{name}");

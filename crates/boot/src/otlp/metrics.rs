@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prometheus_client::registry::Registry;
 
-use super::{Collector, attribute, scope, totals};
+use super::{Address, Collector, attribute, scope, totals};
 use crate::exposition::{Line, Sample, open_metrics};
 
 /// The thread that sends metrics; a last time when this is dropped.
@@ -29,13 +29,16 @@ impl MetricExport {
     /// # Errors
     /// When it cannot start.
     pub(crate) fn start(
-        collector: Collector,
+        address: Address,
         registry: Arc<Registry>,
         every: Duration,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let begun = unix_ns();
         let run = move || {
+            let Some(collector) = address.connect() else {
+                return;
+            };
             loop {
                 let last = stopped.recv_timeout(every) != Err(RecvTimeoutError::Timeout);
                 send(&collector, &registry, begun);

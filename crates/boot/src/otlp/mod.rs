@@ -18,34 +18,50 @@ pub(crate) use totals::totals;
 /// How long a collector may take to answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
 
-/// A collector, and who speaks to it.
-#[derive(Debug, Clone)]
-pub(crate) struct Collector {
+/// Where a collector is, and who speaks to it.
+#[derive(Debug)]
+pub(crate) struct Address {
     endpoint: String,
     service: &'static str,
+}
+
+/// A collector that is spoken to, from a thread of its own: the client must not be in an async runtime.
+#[derive(Debug)]
+struct Collector {
+    address: Address,
     instance: String,
     client: Client,
 }
 
-impl Collector {
+impl Address {
     /// `endpoint` is the collector's base URL.
-    ///
-    /// # Errors
-    /// When no HTTP client can be built.
-    pub(crate) fn new(endpoint: &str, service: &'static str) -> Result<Self, reqwest::Error> {
-        Ok(Self {
+    pub(crate) fn new(endpoint: &str, service: &'static str) -> Self {
+        Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             service,
-            instance: format!("{:016x}", rand::random::<u64>()),
-            client: Client::builder().timeout(ANSWER_DEADLINE).build()?,
-        })
+        }
     }
 
+    /// Makes the client; `None`, and a line in the log, if that is impossible.
+    fn connect(self) -> Option<Collector> {
+        let client = Client::builder().timeout(ANSWER_DEADLINE).build();
+        let client = client.inspect_err(|error| {
+            tracing::error!(%error, "nothing can be sent to telemetry.otlp_endpoint");
+        });
+        Some(Collector {
+            address: self,
+            instance: format!("{:016x}", rand::random::<u64>()),
+            client: client.ok()?,
+        })
+    }
+}
+
+impl Collector {
     /// Sends one message to the path of a signal, such as `v1/traces`.
     fn send(&self, path: &str, message: &impl Message) -> Result<(), reqwest::Error> {
         let request = self
             .client
-            .post(format!("{}/{path}", self.endpoint))
+            .post(format!("{}/{path}", self.address.endpoint))
             .header("content-type", "application/x-protobuf")
             .body(message.encode_to_vec());
         request.send()?.error_for_status()?;
@@ -54,7 +70,7 @@ impl Collector {
 
     fn resource(&self) -> Resource {
         let attributes = vec![
-            attribute("service.name", self.service),
+            attribute("service.name", self.address.service),
             attribute("service.instance.id", self.instance.as_str()),
             attribute("service.version", env!("CARGO_PKG_VERSION")),
         ];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 
-use super::{Collector, scope, totals};
+use super::{Address, Collector, scope, totals};
 
 /// Spans that may wait; more are dropped and counted.
 const MOST_WAITING: usize = 8192;
@@ -49,11 +49,15 @@ impl Exporter {
     ///
     /// # Errors
     /// When it cannot start.
-    pub(crate) fn start(collector: Collector) -> std::io::Result<Self> {
+    pub(crate) fn start(address: Address) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(MOST_WAITING);
         let thread = thread::Builder::new()
             .name("spans".to_owned())
-            .spawn(move || run(&receiver, &collector))?;
+            .spawn(move || {
+                if let Some(collector) = address.connect() {
+                    run(&receiver, &collector);
+                }
+            })?;
         Ok(Self {
             queue: Queue(sender),
             thread,
