@@ -198,6 +198,13 @@ impl Metrics {
             let letter = ModelStage { model, stage, code };
             drop(self.dead_letters.get_or_create(&letter));
         }
+        for outcome in ["answered", "refused", "died"] {
+            let model = model.to_owned();
+            drop(
+                self.suspects
+                    .get_or_create(&ModelOutcome { model, outcome }),
+            );
+        }
         ModelMetrics {
             model: model.to_owned(),
             records: self.records.get_or_create_owned(&by_model),
