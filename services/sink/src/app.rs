@@ -53,7 +53,6 @@ impl App {
         let kafka_metrics = millrace_kafka::Metrics::register(&mut registry);
         let metrics = Metrics::register(&mut registry);
         millrace_boot::register_metrics(&mut registry);
-        let registry = Arc::new(registry);
         let producer = Producer::start(
             &ProducerSettings {
                 cluster: settings.kafka.clone(),
@@ -79,6 +78,7 @@ impl App {
                 &shared,
             )?);
         }
+        let registry = Arc::new(registry);
         let metrics_over_otlp =
             millrace_boot::export_metrics(&settings.telemetry, SERVICE, &registry)?;
         let admin = AdminServer::start(&settings.admin, health, registry)?;

@@ -14,7 +14,9 @@ use crate::digit_records::image_record;
 const ANSWERED: usize = 12;
 
 /// Families of what does not happen on this line; a family without series is not shown.
-const EVENTS: [&str; 5] = [
+const EVENTS: [&str; 7] = [
+    "millrace_claims_attempts_total",
+    "millrace_claims_bytes_total",
     "millrace_ingest_file_reloads_total",
     "millrace_ingest_file_stale",
     "millrace_ingest_replies_unmatched_total",
