@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_a_ticket_grows_by_counts_until_it_ends() {
         let assignment = assignment();
-        let (mut first, _) = Ticket::issue(&assignment, [0, 1], 50);
+        let (mut first, _) = issue(&assignment, [0, 1], 50);
         first.grow(20);
         assert_eq!(assignment.budget.bytes(), 70);
         let rest = first.split_off(1, 25);
