@@ -243,7 +243,7 @@ mod tests {
             assert!(thread.join().unwrap());
         }
         let task = Arc::new(());
-        let full = stage(0);
+        let full: Stage<Arc<()>> = self::stage(0);
         full.push(Priority::Bulk, Arc::clone(&task));
         full.end();
         assert_eq!(Arc::strong_count(&task), 1);
