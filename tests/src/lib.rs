@@ -5,6 +5,7 @@
     reason = "a test that fails shows the logs of its processes"
 )]
 
+mod backlog;
 mod cluster;
 mod collector;
 mod custom_ops;
@@ -17,6 +18,7 @@ mod supervisor;
 mod tap;
 mod wait;
 
+pub use backlog::{Held, check_memory};
 pub use cluster::Cluster;
 pub use collector::{Collector, Span, SpanPlace};
 pub use custom_ops::fatal_operators;

@@ -21,6 +21,7 @@ mod ingest_killed;
 mod lanes;
 mod large_tensors;
 mod many_models;
+mod memory;
 mod metrics;
 mod missing_tensors;
 mod model_delivery;

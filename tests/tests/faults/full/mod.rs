@@ -5,5 +5,6 @@ mod controls;
 mod infer_rows;
 mod ingest_rows;
 mod member_rows;
+mod memory_rows;
 mod network_rows;
 mod sink_rows;
