@@ -139,7 +139,7 @@ fn answer(
         pace: Pace::new(args.rate),
         progress: Progress::start("replayed", total, done).of("requests"),
         interrupt: &interrupt,
-        copies: copies(connection, plan)?,
+        copies: copies(connection, served),
         to: (plan.to.as_str().into(), i32::try_from(partitions)?),
         follow_until: args.span.map(|span| Instant::now() + span),
         patience: args.timeout,
@@ -153,14 +153,13 @@ fn answer(
     ended.map_err(|error| stopped(error, is_broker_down, connection))
 }
 
-/// Where copies go: to the lane of what may wait, if the model has one.
-fn copies(connection: &Connection, plan: &Plan) -> anyhow::Result<Arc<str>> {
-    let bulk = format!("{}.bulk", plan.requests);
-    let topic = match connection.admin.partition_count(&bulk)? {
-        Some(_) => bulk,
-        None => plan.requests.clone(),
+/// Where copies go: to the lane of what may wait, if somebody reads it.
+fn copies(connection: &Connection, served: &Served) -> Arc<str> {
+    let lane = match served.has_bulk {
+        true => Lane::Bulk,
+        false => Lane::Interactive,
     };
-    Ok(topic.into())
+    connection.topic(&lane.requests(&served.model)).into()
 }
 
 fn stopped(error: anyhow::Error, is_broker_down: bool, connection: &Connection) -> anyhow::Error {
