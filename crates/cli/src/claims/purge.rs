@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::ask::{self, Yes};
 use crate::connection::{Connection, ConnectionArgs};
+use crate::lane::Lane;
 use crate::output::{self, Line, Output};
 use crate::when;
 
@@ -79,7 +80,12 @@ pub(super) fn run(args: &Args, connection: &ConnectionArgs, output: Output) -> a
 fn check_kept(age: Duration, connection: &Connection) -> anyhow::Result<()> {
     let mut topics = vec![connection.topic("replies")];
     for model in connection.models()? {
-        topics.push(connection.topic(&format!("requests.{model}")));
+        for lane in Lane::ALL {
+            let topic = connection.topic(&lane.requests(&model));
+            if connection.admin.partition_count(&topic)?.is_some() {
+                topics.push(topic);
+            }
+        }
         topics.push(connection.topic(&format!("results.{model}")));
     }
     let mut records = Some(Duration::ZERO);
