@@ -1,5 +1,6 @@
 //! Three real nodes that can be killed one by one, and a proxy before them.
 
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -52,9 +53,15 @@ impl Cluster {
         &self.proxy
     }
 
-    /// Ends node 1, 2 or 3 as a power failure of its process would.
+    /// Ends node 1, 2 or 3 as a power failure of its process would. Waits until its port is free, which on a busy machine
+    /// takes a Java process with all its threads a while: before that it cannot be started again.
     pub fn kill(&self, node: usize) {
         signal(self.pid(node), "KILL");
+        let address = self.brokers.split(',').nth(node - 1);
+        let address = address.expect("there are three nodes");
+        wait_for(START, "the port of a killed node to be free", || {
+            TcpStream::connect(address).is_err().then_some(())
+        });
     }
 
     /// Stops node 1, 2 or 3 where it is.
