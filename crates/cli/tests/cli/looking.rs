@@ -51,7 +51,7 @@ fn topics_that_were_applied_are_as_described() {
     let line = Line::new(&["digits"]);
     let checked = line.json(&["topics", "check"]);
     let findings = checked.as_array().unwrap();
-    assert_eq!(findings.len(), 7, "{checked}");
+    assert_eq!(findings.len(), 8, "{checked}");
     assert!(
         findings.iter().all(|it| it["verdict"] != "error"),
         "{checked}"
