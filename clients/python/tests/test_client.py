@@ -20,6 +20,7 @@ import millrace
 from millrace import _exceptions
 from millrace._avro import HEADER
 from millrace._catalog import Catalog
+from millrace._client import Wanted
 from millrace._kafka import Place
 from millrace._outstanding import Future, Outstanding
 from millrace._prediction import read_result
@@ -168,7 +169,7 @@ def test_a_record_that_never_arrives_is_not_silent(line):
     queue = millrace.InputQueue(brokers(), model="affine", **options)
     queue.enqueue("first", x=[1, 2, 3, 4])
     queue.flush()
-    bound = queue.client._fresh("affine", (None, None))
+    bound = queue.client._fresh("affine", Wanted())
     record, _ = bound.binder.record({"x": [1, 2, 3, 4]})
     nowhere = Place(f"{line.prefix}.requests.no-such-model")
     queue.client._line.send(nowhere, "lost", record, 20)
@@ -181,7 +182,7 @@ def test_a_record_that_never_arrives_is_not_silent(line):
 def test_a_request_that_never_arrives_is_not_a_time_out(line):
     options = {"prefix": line.prefix, "delivery_timeout": 1.0}
     with millrace.Client(brokers(), **options) as client:
-        bound = client._fresh("affine", (None, None))
+        bound = client._fresh("affine", Wanted())
         record = bound.binder.record({"x": [1, 2, 3, 4]})
         nowhere = Place(f"{line.prefix}.requests.no-such-model")
         future = client._line.submit(nowhere, record, 60.0)
