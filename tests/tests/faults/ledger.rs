@@ -80,6 +80,20 @@ impl Ledger {
         self.results - self.requests.len()
     }
 
+    /// Which requests were answered more than once, by partition: how many, the first and the last. A stretch that begins
+    /// at 0 says that a reader began anew, a short one that a transaction was written twice.
+    pub(crate) fn repeated(&self) -> BTreeMap<i32, (usize, i64, i64)> {
+        let mut stretches = BTreeMap::new();
+        for ((partition, offset), answer) in &self.requests {
+            if answer.times > 1 {
+                let stretch = stretches.entry(*partition).or_insert((0, *offset, *offset));
+                stretch.0 += 1;
+                stretch.2 = *offset;
+            }
+        }
+        stretches
+    }
+
     /// Every number that was sent is answered, and no other.
     pub(crate) fn check_values(&self, records: usize) {
         let mut numbers: Vec<usize> = self.requests.values().map(|answer| answer.number).collect();

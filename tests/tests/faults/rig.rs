@@ -172,7 +172,8 @@ impl Rig {
         let again = Ledger::read(&late, &self.requests());
         assert_eq!(again, ledger, "the final reader against the concurrent one");
         if self.delivery == Delivery::ExactlyOnce {
-            assert_eq!(ledger.duplicates(), 0, "exactly once");
+            let repeated = ledger.repeated();
+            assert_eq!(ledger.duplicates(), 0, "exactly once: {repeated:?}");
         }
         check(ledger.results());
         self.report.passed();
